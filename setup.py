@@ -1,0 +1,24 @@
+"""Builds the one compiled extension of flowy; all else is in pyproject.toml.
+
+`FLOWY_DEBUG=1` builds it with line tracing (slow; for coverage of the `.pyx`). To go there and
+back, `touch setup.py` before `make`.
+"""
+
+import os
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("FLOWY_DEBUG") == "1"
+
+setup(
+    ext_modules=cythonize(
+        Extension(
+            "flowy._sched",
+            ["flowy/_sched.pyx"],
+            define_macros=[("CYTHON_TRACE_NOGIL", "1")] if DEBUG else [],
+        ),
+        compiler_directives={"language_level": 3, "linetrace": DEBUG},
+        force=DEBUG,
+    )
+)
