@@ -1,0 +1,2648 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: auto_pickle=False, autotestdict=False
+"""The core: task graph, results and runs.
+
+The laws of this file:
+* A run is a function of its events. They are applied one at a time, in order; after each, (1) the
+  graph propagates, (2) watchers and reducers advance, (3) the workflow's code goes on if what it
+  waits for is known; and again until nothing moves. Whatever came out is the commands of that event.
+* Everything that decides what a run does next lives here. No clock, file, process, network or
+  configuration: the core is given all it needs, time included.
+* The workflow's code lives in a greenlet. To wait is to switch out; it is never run again.
+* States and their transitions are one table (`MOVES`); an illegal one raises `InternalError`.
+* Nodes are named by index, never by pointer, across anything that can run Python code: dropping a
+  reference may run a destructor, which may free nodes or grow the arrays.
+
+Below: C arrays and small functions on ids. Above: thin classes for workflow code (`Result`,
+`Dependency`, `MapResult`) and for drivers (`Run`, `Outbox`, `Batch`). Neighbours: `results` (the
+verbs of workflow code), `replay` (the keyed door) and `local.driver` (the fast door).
+"""
+
+cimport cython
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.buffer cimport PyObject_GetBuffer
+from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
+from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
+
+import copy
+import logging
+import math
+import operator
+import sys
+from collections import deque
+from contextvars import copy_context
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from flowy import events
+from flowy.errors import CancelRequested, Failure, InternalError, UnknownLength, UsageError
+
+cdef extern from "Python.h":
+    PyTypeObject *Py_TYPE(object)
+
+cdef object LOGGING_FILE = logging.__file__
+cdef object CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
+
+MAX_NESTING = 500            # containers an argument may nest: what C pickle takes safely
+cdef int DEEPEST_ARGUMENT = 500
+cdef int DEEPEST_VALUE = 5000    # of waited-for and returned containers, which stay in this process
+
+
+# ---------------------------------------------------------------- small C vectors
+
+cdef struct Ints:
+    int32_t *v
+    Py_ssize_t n
+    Py_ssize_t cap
+    Py_ssize_t head          # first index in use, for vectors used as queues
+
+
+cdef int push(Ints *a, int32_t x) except -1:
+    cdef Py_ssize_t cap
+    cdef int32_t *v
+    if a.n == a.cap:
+        if a.head > 64 and a.head * 2 > a.n:     # a queue: reuse the room of what was taken
+            memmove(a.v, a.v + a.head, (a.n - a.head) * sizeof(int32_t))
+            a.n -= a.head
+            a.head = 0
+        else:
+            cap = a.cap + (a.cap >> 1) + 8
+            v = <int32_t *>realloc(a.v, cap * sizeof(int32_t))
+            if v == NULL:
+                raise MemoryError()
+            a.v = v
+            a.cap = cap
+    a.v[a.n] = x
+    a.n += 1
+    return 0
+
+
+cdef inline Py_ssize_t count(Ints *a) noexcept nogil:
+    return a.n - a.head
+
+
+cdef inline int32_t shift_out(Ints *a) noexcept nogil:
+    cdef int32_t x = a.v[a.head]
+    a.head += 1
+    if a.head == a.n:
+        a.head = a.n = 0
+    return x
+
+
+cdef void discard(Ints *a) noexcept nogil:
+    free(a.v)
+    a.v = NULL
+    a.n = a.cap = a.head = 0
+
+
+# ---------------------------------------------------------------- states and transitions
+
+cdef enum:
+    FREE, WAITING, READY, SENT, DONE, FAILED, STATES
+
+cdef enum:
+    ON_KNOWN, ON_TAKE, ON_DONE, ON_FAIL, ON_DROP, INPUTS
+
+STATE_NAMES = ("free", "waiting", "ready", "sent", "done", "failed")
+INPUT_NAMES = ("arguments known", "taken", "done", "failed", "dropped")
+TRANSITIONS = {
+    ("waiting", "arguments known"): "ready",
+    ("waiting", "done"): "done",         # what no worker runs: timers, signals, watchers, reducers
+    ("waiting", "failed"): "failed",
+    ("ready", "taken"): "sent",
+    ("ready", "failed"): "failed",       # its arguments could not be put together
+    ("sent", "done"): "done",
+    ("sent", "failed"): "failed",
+    ("done", "dropped"): "free",
+    ("failed", "dropped"): "free",
+}
+cdef int8_t[6][5] MOVES
+
+cdef int fill_moves() except -1:
+    for s in range(STATES):
+        for i in range(INPUTS):
+            to = TRANSITIONS.get((STATE_NAMES[s], INPUT_NAMES[i]))
+            MOVES[s][i] = -1 if to is None else STATE_NAMES.index(to)
+    return 0
+
+fill_moves()
+
+cdef enum:
+    TASK, TIMER, SIGNAL, GATHER, WATCH, SLOT, REDUCE, DRAW
+
+cdef tuple KIND_NAMES = ("task", "@timer", "@signal", "@gather", "@watch", "@first", "@reduce", "@draw")
+
+cdef enum:
+    HAS_KEYWORDS = 1         # payload is (args, kwargs), not args
+    HAS_RESULTS = 2          # results sit in the arguments: put their values in place when taken
+    HAS_OBJECTS = 4          # mutable or unknown objects among the arguments
+
+cdef struct Node:
+    PyObject *payload        # owned: arguments, then the value or the Failure; or a helper object
+    int32_t users            # last of the circular list of edges to those who need this, or -1
+    int32_t missing          # edges into this node that are not used up yet
+    int32_t holds            # strong references: results, maps, watchers
+    uint32_t created         # creation number
+    uint32_t finished        # finish number; 0 while unknown
+    int32_t dep
+    int32_t call             # number of the call; of a free node, the next free one
+    int32_t index            # position in its map, or -1
+    uint16_t attempt
+    uint8_t state
+    uint8_t kind
+    uint8_t flags
+
+cdef struct Edge:
+    int32_t target
+    int32_t next
+
+cdef struct Tally:           # per dependency
+    int32_t calls
+    int32_t asked
+    int32_t done
+    int32_t failed
+
+
+# ---------------------------------------------------------------- what sits in arguments
+
+cdef enum:
+    UNKNOWN, ATOM, OBJECT, RESULT, LIST, TUPLE, SET, FROZENSET, DICT, LIST_LIKE, TUPLE_LIKE, SET_LIKE, \
+    DICT_LIKE, DATACLASS, MAPPED, DEPENDENCY
+
+cdef dict KINDS = {}
+
+cdef int classify(t) except -1:
+    """What flowy does with instances of `t` in arguments; kept by type."""
+    if hasattr(t, "__dataclass_fields__"):
+        kind = DATACLASS
+    elif issubclass(t, list):
+        kind = LIST_LIKE
+    elif issubclass(t, tuple):
+        kind = TUPLE_LIKE
+    elif issubclass(t, (set, frozenset)):
+        kind = SET_LIKE
+    elif issubclass(t, dict):
+        kind = DICT_LIKE
+    else:
+        kind = OBJECT
+    if len(KINDS) > 4096:                    # classes made on the fly: don't keep them for ever
+        fill_kinds()
+    KINDS[t] = kind
+    return kind
+
+cdef int fill_kinds() except -1:
+    KINDS.clear()
+    for t in (int, float, str, bytes, bool, complex, type(None), type(Ellipsis), range):
+        KINDS[t] = ATOM
+    KINDS.update({list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET, dict: DICT,
+                  Result: RESULT, MapResult: MAPPED, Dependency: DEPENDENCY})
+    return 0
+
+cdef inline int kind_of(object x) except -1:
+    kind = KINDS.get(type(x))
+    return classify(type(x)) if kind is None else <int>kind
+
+cdef inline bint is_atom(object x):
+    cdef PyTypeObject *t = Py_TYPE(x)
+    return (t == <PyTypeObject *>int or t == <PyTypeObject *>str or t == <PyTypeObject *>float
+            or x is None or t == <PyTypeObject *>bool or t == <PyTypeObject *>bytes)
+
+cdef struct Walk:
+    bint copying             # containers are copied even where nothing in them changes
+    bint objects             # met a mutable or unknown object
+    int deepest
+    int32_t failed           # the failed result that finished first, or -1
+    Ints pending             # results not known yet, in the order they were met
+
+
+class TooDeep(UsageError):
+    """Containers nest too deep to be walked; they may contain themselves."""
+
+
+@cython.wraparound(True)
+def find_nesting(x):
+    """How containers nest too deep: (path, whether what is there contains itself).
+
+    >>> a = [1, {}]; a[1]['b'] = a
+    >>> find_nesting(a)
+    ("[1]['b']", True)
+    """
+    path = []
+    on_path = {id(x)}
+    stack = [iter(children(x))]
+    while stack and len(stack) <= 2 * DEEPEST_VALUE:
+        step = next(stack[-1], None)
+        if step is None:
+            stack.pop()
+            if path:
+                on_path.discard(path.pop()[1])
+            continue
+        label, child = step
+        below = children(child)
+        if not below:
+            continue
+        path.append((label, id(child)))
+        if id(child) in on_path:
+            return "".join([p[0] for p in path]), True
+        on_path.add(id(child))
+        stack.append(iter(below))
+        if len(path) > DEEPEST_ARGUMENT:
+            break
+    return "".join([p[0] for p in path[:20]]) + " …", False
+
+
+cdef str tell_nesting(x, root, error):
+    path, cyclic = find_nesting(x)
+    if cyclic:
+        return f"{root}{path} contains itself, so it has no end: break the cycle"
+    return f"{error}, at {root}{path}: flatten it"
+
+
+cdef list children(x):
+    kind = kind_of(x)
+    if kind == LIST or kind == TUPLE or kind == LIST_LIKE or kind == TUPLE_LIKE:
+        return [(f"[{i}]", v) for i, v in enumerate(x)]
+    if kind == DICT or kind == DICT_LIKE:
+        return [(f"[{k!r}]", v) for k, v in x.items()]
+    if kind == DATACLASS and not isinstance(x, type):
+        return [(f".{f}", getattr(x, f)) for f in type(x).__dataclass_fields__ if hasattr(x, f)]
+    return []
+
+
+# ---------------------------------------------------------------- who is running
+
+class Code(greenlet):
+    """The greenlet that workflow code runs in; knows its run."""
+    owner = None
+
+
+cdef dict PLAIN = {}         # thread -> the run that executes without an engine there
+
+
+cpdef Run current():
+    """The run whose code is executing in this thread, or None."""
+    g = getcurrent()
+    if type(g) is Code:
+        return g.owner
+    if PLAIN:
+        return PLAIN.get(PyThread_get_thread_ident())
+    return None
+
+
+cdef bint in_logging():
+    """Whether the logging module is on the stack: its handlers hold locks."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_filename == LOGGING_FILE:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class RestartCall:
+    """What `restart` returns: a workflow that returns it starts again with this input."""
+    __slots__ = ("args", "kwargs")
+
+    def __init__(self, args, kwargs):
+        self.args = args
+        self.kwargs = kwargs
+
+    def __repr__(self):
+        return f"<restart with {len(self.args) + len(self.kwargs)} arguments>"
+
+
+# ---------------------------------------------------------------- results
+
+cdef inline object bare(object x):
+    """The value that stands behind `x` (waits if it is a result)."""
+    return (<Result>x).look() if type(x) is Result else x
+
+
+def _identity(x):
+    return x
+
+
+cdef object enter(value):
+    """What `with value` does first, with the errors that it raises."""
+    kind = type(value)
+    if hasattr(kind, "__enter__") and hasattr(kind, "__exit__"):
+        return kind.__enter__(value)
+    if sys.version_info < (3, 11):
+        raise AttributeError("__exit__" if hasattr(kind, "__enter__") else "__enter__")
+    raise TypeError(f"'{kind.__qualname__}' object does not support the context manager protocol")
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(4096)
+@cython.c_api_binop_methods(True)
+cdef class Result:
+    # The transparent proxy of a value to come: to look at it is to wait for it. Its docstring is that
+    # of its value.
+    cdef Run run
+    cdef int32_t node
+
+    def __dealloc__(self):
+        if self.run is not None:
+            self.run.release(self.node)
+
+    cdef object look(self):
+        return self.run.look(self.node)
+
+    # what does not wait
+    def __repr__(self):
+        return self.run.show(self.node)
+
+    # conversions
+    def __str__(self):
+        if self.run.would_hang(self.node):
+            return self.run.show(self.node)
+        return str(self.look())
+
+    def __format__(self, spec):
+        if self.run.would_hang(self.node):
+            return self.run.show(self.node)
+        return format(self.look(), bare(spec))
+
+    def __bool__(self): return bool(self.look())
+    def __int__(self): return int(self.look())
+    def __float__(self): return float(self.look())
+    def __complex__(self): return complex(self.look())
+    def __index__(self): return operator.index(self.look())
+    def __bytes__(self): return bytes(self.look())
+    def __fspath__(self):
+        import os
+        return os.fspath(self.look())
+    def __round__(self, digits=None):
+        return round(self.look()) if digits is None else round(self.look(), bare(digits))
+    def __trunc__(self): return math.trunc(self.look())
+    def __floor__(self): return math.floor(self.look())
+    def __ceil__(self): return math.ceil(self.look())
+
+    # comparisons
+    def __hash__(self): return hash(self.look())
+    def __eq__(self, other): return self.look() == bare(other)
+    def __ne__(self, other): return self.look() != bare(other)
+    def __lt__(self, other): return self.look() < bare(other)
+    def __le__(self, other): return self.look() <= bare(other)
+    def __gt__(self, other): return self.look() > bare(other)
+    def __ge__(self, other): return self.look() >= bare(other)
+
+    # operators, called with the result on either side
+    def __add__(left, right): return bare(left) + bare(right)
+    def __sub__(left, right): return bare(left) - bare(right)
+    def __mul__(left, right): return bare(left) * bare(right)
+    def __matmul__(left, right): return bare(left) @ bare(right)
+    def __truediv__(left, right): return bare(left) / bare(right)
+    def __floordiv__(left, right): return bare(left) // bare(right)
+    def __mod__(left, right): return bare(left) % bare(right)
+    def __lshift__(left, right): return bare(left) << bare(right)
+    def __rshift__(left, right): return bare(left) >> bare(right)
+    def __and__(left, right): return bare(left) & bare(right)
+    def __xor__(left, right): return bare(left) ^ bare(right)
+    def __or__(left, right): return bare(left) | bare(right)
+    def __divmod__(left, right): return divmod(bare(left), bare(right))
+    def __pow__(left, right, modulo): return pow(bare(left), bare(right), bare(modulo))
+    def __iadd__(self, other): return operator.iadd(self.look(), bare(other))
+    def __isub__(self, other): return operator.isub(self.look(), bare(other))
+    def __imul__(self, other): return operator.imul(self.look(), bare(other))
+    def __imatmul__(self, other): return operator.imatmul(self.look(), bare(other))
+    def __itruediv__(self, other): return operator.itruediv(self.look(), bare(other))
+    def __ifloordiv__(self, other): return operator.ifloordiv(self.look(), bare(other))
+    def __imod__(self, other): return operator.imod(self.look(), bare(other))
+    def __ipow__(self, other, modulo): return operator.ipow(bare(self), bare(other))
+    def __ilshift__(self, other): return operator.ilshift(self.look(), bare(other))
+    def __irshift__(self, other): return operator.irshift(self.look(), bare(other))
+    def __iand__(self, other): return operator.iand(self.look(), bare(other))
+    def __ixor__(self, other): return operator.ixor(self.look(), bare(other))
+    def __ior__(self, other): return operator.ior(self.look(), bare(other))
+    def __neg__(self): return -self.look()
+    def __pos__(self): return +self.look()
+    def __abs__(self): return abs(self.look())
+    def __invert__(self): return ~self.look()
+
+    # containers and iterators
+    def __len__(self): return len(self.look())
+    def __length_hint__(self):
+        hint = operator.length_hint(self.look(), -1)
+        return NotImplemented if hint < 0 else hint
+    def __getitem__(self, key): return self.look()[bare(key)]
+    def __setitem__(self, key, value): self.look()[bare(key)] = value
+    def __delitem__(self, key): del self.look()[bare(key)]
+    def __contains__(self, item): return bare(item) in self.look()
+    def __iter__(self): return iter(self.look())
+    def __next__(self): return next(self.look())
+    def __reversed__(self): return reversed(self.look())
+
+    # attributes, calls, classes
+    @property
+    def __class__(self):
+        return Result if self.run.would_hang(self.node) else self.look().__class__
+    @property
+    def __doc__(self): return self.look().__doc__
+    def __getattr__(self, name): return getattr(self.look(), name)
+    def __setattr__(self, name, value): setattr(self.look(), name, value)
+    def __delattr__(self, name): delattr(self.look(), name)
+    def __dir__(self): return dir(self.look())
+    def __call__(self, *args, **kwargs): return self.look()(*args, **kwargs)
+    def __enter__(self): return enter(self.look())
+    def __exit__(self, kind, error, trace):
+        value = self.look()
+        return type(value).__exit__(value, kind, error, trace)
+    def __instancecheck__(self, instance): return isinstance(instance, self.look())
+    def __subclasscheck__(self, subclass): return issubclass(subclass, self.look())
+    def __mro_entries__(self, bases): return (self.look(),)
+
+    # copies and other forms
+    def __copy__(self): return copy.copy(self.look())
+    def __deepcopy__(self, memo): return copy.deepcopy(self.look(), memo)
+    def __reduce_ex__(self, protocol):
+        self.run.refuse_hidden(self.node)
+        return _identity, (self.look(),)
+    def __reduce__(self): return self.__reduce_ex__(2)
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyObject_GetBuffer(self.look(), buffer, flags)
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return getattr(ufunc, method)(*[bare(x) for x in inputs], **kwargs)
+    def __array__(self, *args, **kwargs):
+        import numpy
+        return numpy.asarray(self.look(), *args, **{k: v for k, v in kwargs.items() if v is not None})
+
+
+def look(Result result):
+    """The value of `result`; waits for it."""
+    return result.look()
+
+
+def holds_result(x):
+    """A result that sits in the containers of `x`, or None."""
+    seen = set()
+    stack = [x]
+    while stack:
+        item = stack.pop()
+        if type(item) is Result:
+            return item
+        if is_atom(item) or id(item) in seen:
+            continue
+        kind = kind_of(item)
+        if kind == ATOM or kind == OBJECT:
+            continue
+        seen.add(id(item))
+        if kind == SET or kind == FROZENSET or kind == SET_LIKE or kind == MAPPED:
+            stack.extend(item)
+        else:
+            stack.extend([child for _, child in children(item)])
+    return None
+
+
+def is_result(x):
+    """Whether `x` is a result of flowy; tells without waiting."""
+    return type(x) is Result
+
+
+@cython.final
+cdef class Dependency:
+    """What a workflow is given for a dependency: a call of it returns a result at once."""
+    cdef readonly Run run
+    cdef int32_t dep
+
+    def __call__(self, *args, **kwargs):
+        return self.run.call(self.dep, args, kwargs)
+
+    @property
+    def __name__(self):
+        return self.run.names[self.dep]
+
+    def __repr__(self):
+        return f"<dependency {self.run.names[self.dep]}>"
+
+    def __reduce__(self):
+        raise UsageError(
+            f"the dependency {self.run.names[self.dep]!r} can't be sent to an activity: "
+            "call it in the workflow and pass its result")
+
+
+# ---------------------------------------------------------------- watchers, reducers, maps
+
+@cython.final
+@cython.no_gc
+cdef class Watch:
+    """Hands finished sources to slots, in the order of finishing. Step 2 of the law."""
+    cdef Run run
+    cdef Ints order          # held: finished, not handed out yet
+    cdef Ints slots          # waiting: handed out, not finished yet
+    cdef Py_ssize_t sources  # how many there are
+    cdef Py_ssize_t handed   # slots and finished ones given to the iterator
+    cdef bint once           # a `first`: only the first source matters
+    cdef Map source_map      # a lazy map may still bring more
+
+    def __dealloc__(self):
+        if self.run is not None and not self.run.closed:
+            while count(&self.order):
+                self.run.release(shift_out(&self.order))
+        discard(&self.order)
+        discard(&self.slots)
+
+
+@cython.final
+cdef class FinishOrder:
+    """Iterates over results in the order in which they finish; never waits for them."""
+    cdef list known
+    cdef Py_ssize_t position
+    cdef Watch watch
+    cdef int32_t node
+
+    def __dealloc__(self):
+        if self.watch is not None:
+            self.watch.run.release(self.node)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef Watch w = self.watch
+        cdef int32_t slot
+        if self.position < len(self.known):
+            self.position += 1
+            return self.known[self.position - 1]
+        if w is None:
+            raise StopIteration
+        w.run.check_code("finish_order")
+        while w.handed == w.sources and w.source_map is not None and not w.source_map.exhausted:
+            w.run.await_draw(w.source_map, w.sources + 1)
+        if w.handed == w.sources:
+            raise StopIteration
+        w.handed += 1
+        if count(&w.order):
+            slot = shift_out(&w.order)
+            result = w.run.face(slot)
+            w.run.release(slot)
+        else:
+            slot = w.run.create(SLOT, -1, w.run.slots_made, -1)
+            w.run.slots_made += 1
+            push(&w.slots, slot)
+            result = w.run.face(slot)
+        if w.source_map is not None:
+            w.source_map.released += 1
+            w.run.offer_room(w.source_map)
+        return result
+
+
+@cython.final
+cdef class Reduction:
+    """Combines any two values that are there, until one is left. Step 2 of the law."""
+    cdef object function
+    cdef object have         # values not combined yet, oldest first
+    cdef Py_ssize_t pending  # inputs and calls not finished
+    cdef Map source_map
+
+
+@cython.final
+cdef class Map:
+    """The state of one `map` call: its members, and the inputs that are still to be drawn."""
+    cdef Run run
+    cdef int32_t dep
+    cdef int32_t call
+    cdef Ints members        # held while somebody can ask for them
+    cdef Py_ssize_t base     # index of the first member kept
+    cdef Py_ssize_t drawn
+    cdef Py_ssize_t released
+    cdef Py_ssize_t wanted   # somebody waits for this many to be drawn
+    cdef Py_ssize_t window
+    cdef object inputs       # the iterator, None once exhausted
+    cdef bint exhausted
+    cdef bint asked          # a WantDraw is out
+    cdef bint face_alive
+    cdef Py_ssize_t iterators
+    cdef int32_t progress    # node that finishes with the next draw, or -1
+    cdef list listeners      # nodes of reductions and watches that take the members
+
+    def __dealloc__(self):
+        if self.run is not None:
+            self.forget()
+        discard(&self.members)
+
+    cdef int forget(self) except -1:
+        """Nobody can ask for the members any more."""
+        cdef int32_t id
+        while count(&self.members):
+            id = shift_out(&self.members)
+            self.base += 1
+            if not self.run.closed:
+                self.run.release(id)
+        return 0
+
+    cdef int forget_before(self, Py_ssize_t position) except -1:
+        cdef int32_t id
+        while count(&self.members) and self.base < position:
+            id = shift_out(&self.members)
+            self.base += 1
+            self.run.release(id)
+        return 0
+
+
+@cython.final
+cdef class MapResult:
+    """The results of one `flowy.map`, as a compact sequence."""
+    cdef Map map
+
+    def __dealloc__(self):
+        if self.map is not None:
+            self.map.face_alive = False
+            if not self.map.iterators:
+                self.map.forget()
+
+    cdef Py_ssize_t size(self) except -1:
+        cdef Map m = self.map
+        while not m.exhausted:
+            m.run.await_draw(m, sys.maxsize)
+        return m.drawn
+
+    def __len__(self):
+        if not self.map.exhausted:
+            raise UnknownLength(
+                "the inputs of this map are not drawn to their end, so its length is not known: "
+                "use len(list(m))")
+        return self.map.drawn
+
+    def __getitem__(self, key):
+        cdef Map m = self.map
+        cdef Py_ssize_t i
+        if isinstance(key, slice):
+            return [self[i] for i in range(*key.indices(self.size()))]
+        i = operator.index(key)
+        m.run.check_code("map")
+        if i < 0:
+            i += self.size()
+        while i >= m.drawn and not m.exhausted:
+            m.run.await_draw(m, i + 1)
+        if i < 0 or i >= m.drawn:
+            raise IndexError(f"map index {key} out of range")
+        return m.run.face(m.members.v[m.members.head + i - m.base])
+
+    def __iter__(self):
+        cdef MapIterator iterator = MapIterator.__new__(MapIterator)
+        iterator.map = self.map
+        self.map.iterators += 1
+        return iterator
+
+    def __repr__(self):
+        cdef Map m = self.map
+        more = "" if m.exhausted else ", more to draw"
+        return f"<map {m.run.names[m.dep]}-{m.call}, {m.drawn} results{more}>"
+
+
+@cython.final
+cdef class MapIterator:
+    cdef Map map
+    cdef Py_ssize_t position
+
+    def __dealloc__(self):
+        if self.map is not None:
+            self.map.iterators -= 1
+            if not self.map.iterators and not self.map.face_alive:
+                self.map.forget()
+
+    def __iter__(self):
+        return self
+
+    def __length_hint__(self):
+        return max(0, self.map.drawn - self.position)
+
+    def __next__(self):
+        cdef Map m = self.map
+        m.run.check_code("map")
+        while self.position >= m.drawn and not m.exhausted:
+            m.run.await_draw(m, self.position + 1)
+        if self.position >= m.drawn:
+            raise StopIteration
+        result = m.run.face(m.members.v[m.members.head + self.position - m.base])
+        self.position += 1
+        if not m.exhausted and self.position > m.released:
+            m.released = self.position
+            m.run.offer_room(m)
+        if m.iterators == 1 and not m.face_alive:
+            m.forget_before(self.position)
+        return result
+
+
+# ---------------------------------------------------------------- runs
+
+@cython.final
+cdef class Run:
+    """One execution of a workflow: its graph, its code, and the doors for events and commands.
+
+    The fast door passes node ids: `Outbox.take` gives batches, `Batch.complete` takes their values.
+    Rare commands come from `take_orders`, as (command, node) pairs.
+    """
+    cdef readonly tuple names
+    cdef readonly Outbox outbox
+    cdef readonly object outcome       # Complete, Fail or Restart, once ended
+    cdef readonly object exception     # what the workflow raised, if it failed
+    cdef readonly list unlooked        # the first failures that nobody may have looked at
+    cdef readonly Py_ssize_t failures  # tasks that failed by themselves
+    cdef readonly Py_ssize_t looked    # how many of those were looked at
+    cdef readonly Py_ssize_t open      # tasks and timers not finished
+    cdef readonly Py_ssize_t sent      # tasks taken and not finished
+    cdef public object owner           # whatever the driver wants to find here
+    cdef tuple functions
+    cdef tuple lanes
+    cdef object factory, args, kwargs, context
+    cdef object greenlet, hub
+    cdef object final_value
+    cdef int32_t final
+    cdef bint code_done, restarts, running, aside, closed, linger, plain, cancel_pending
+    cdef readonly bint ended
+    cdef int throws
+    cdef unsigned long thread
+    cdef int32_t awaited
+    cdef Node *nodes
+    cdef Py_ssize_t n_nodes, cap_nodes
+    cdef int32_t free_node
+    cdef Edge *edges
+    cdef Py_ssize_t n_edges, cap_edges
+    cdef int32_t free_edge
+    cdef uint32_t n_created, n_finished
+    cdef Tally *tally
+    cdef Ints heap                     # finished in this event, not propagated yet
+    cdef Ints advances                 # (watcher or reducer, source) pairs for step 2
+    cdef Ints ready0, ready1
+    cdef bint queued0, queued1
+    cdef list orders
+    cdef dict signals_waiting, signals_kept
+    cdef int32_t timers_made, signals_made, slots_made
+    cdef double clock
+    cdef object seed, generator
+    cdef object give_up_with           # the exception to raise where the code waits
+    cdef dict notes
+    cdef int32_t notes_made
+
+    def __cinit__(self, factory, names, Outbox outbox, *, functions=(), lanes=(), args=(), kwargs=None,
+                  context=None, seed=0, notes=None, bint linger=False, bint plain=False):
+        cdef Py_ssize_t i
+        self.factory = factory
+        self.names = tuple(names)
+        self.outbox = outbox
+        self.functions = tuple(functions) or tuple(range(len(self.names)))
+        self.lanes = tuple(lanes) or (0,) * len(self.names)
+        self.args = tuple(args)
+        self.kwargs = dict(kwargs or {})
+        self.context = context
+        self.seed = seed
+        self.notes = dict(notes or {})
+        self.linger = linger
+        self.plain = plain
+        self.final = self.awaited = self.free_node = self.free_edge = -1
+        self.orders = []
+        self.unlooked = []
+        self.tally = <Tally *>realloc(NULL, max(1, len(self.names)) * sizeof(Tally))
+        if self.tally == NULL:
+            raise MemoryError()
+        for i in range(len(self.names)):
+            self.tally[i].calls = self.tally[i].asked = self.tally[i].done = self.tally[i].failed = 0
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.n_nodes):
+            Py_XDECREF(self.nodes[i].payload)
+        free(self.nodes)
+        free(self.edges)
+        free(self.tally)
+        discard(&self.heap)
+        discard(&self.advances)
+        discard(&self.ready0)
+        discard(&self.ready1)
+
+    # ------------------------------------------------------------ nodes and edges
+
+    cdef int32_t create(self, int kind, int32_t dep, int32_t call, int32_t index) except -1:
+        cdef int32_t id
+        cdef Py_ssize_t cap
+        cdef Node *nodes
+        cdef Node *n
+        if self.n_created == 0xFFFFFFFF:
+            raise UsageError("a run can have 4,294,967,295 tasks: restart it with what is left")
+        if self.free_node >= 0:
+            id = self.free_node
+            self.free_node = self.nodes[id].call
+        else:
+            if self.n_nodes == self.cap_nodes:
+                cap = self.cap_nodes + (self.cap_nodes >> 1) + 4
+                if cap > 0x7FFFFFFF:
+                    raise UsageError("a run can hold 2,147,483,647 tasks at a time")
+                nodes = <Node *>realloc(self.nodes, cap * sizeof(Node))
+                if nodes == NULL:
+                    raise MemoryError()
+                self.nodes = nodes
+                self.cap_nodes = cap
+            id = <int32_t>self.n_nodes
+            self.n_nodes += 1
+        self.n_created += 1
+        n = &self.nodes[id]
+        n.payload = NULL
+        n.users = -1
+        n.missing = n.holds = 0
+        n.created = self.n_created
+        n.finished = 0
+        n.dep = dep
+        n.call = call
+        n.index = index
+        n.attempt = 0
+        n.state = WAITING
+        n.kind = <uint8_t>kind
+        n.flags = 0
+        return id
+
+    cdef int move(self, int32_t id, int on) except -1:
+        cdef int to = MOVES[self.nodes[id].state][on]
+        if to < 0:
+            raise InternalError(
+                f"{INPUT_NAMES[on]!r} came to {self.key(id)}, which is "
+                f"{STATE_NAMES[self.nodes[id].state]}", self.story(id))
+        self.nodes[id].state = <uint8_t>to
+        return 0
+
+    cdef int add_edge(self, int32_t source, int32_t target) except -1:
+        cdef int32_t e, last
+        cdef Py_ssize_t cap
+        cdef Edge *edges
+        if self.free_edge >= 0:
+            e = self.free_edge
+            self.free_edge = self.edges[e].next
+        else:
+            if self.n_edges == self.cap_edges:
+                cap = self.cap_edges + (self.cap_edges >> 1) + 8
+                if cap > 0x7FFFFFFF:
+                    raise UsageError("a run can hold 2,147,483,647 edges at a time")
+                edges = <Edge *>realloc(self.edges, cap * sizeof(Edge))
+                if edges == NULL:
+                    raise MemoryError()
+                self.edges = edges
+                self.cap_edges = cap
+            e = <int32_t>self.n_edges
+            self.n_edges += 1
+        self.edges[e].target = target
+        last = self.nodes[source].users
+        if last < 0:
+            self.edges[e].next = e
+        else:
+            self.edges[e].next = self.edges[last].next
+            self.edges[last].next = e
+        self.nodes[source].users = e
+        self.nodes[target].missing += 1
+        return 0
+
+    cdef Result face(self, int32_t id):
+        cdef Result r = Result.__new__(Result)
+        r.run = self
+        r.node = id
+        self.nodes[id].holds += 1
+        return r
+
+    cdef int release(self, int32_t id) noexcept:
+        if not self.closed:
+            self.nodes[id].holds -= 1
+            self.free_if_unused(id)
+        return 0
+
+    cdef int free_if_unused(self, int32_t id) noexcept:
+        cdef Node *n = &self.nodes[id]
+        cdef PyObject *payload
+        if n.holds == 0 and n.missing == 0 and n.users < 0 and (n.state == DONE or n.state == FAILED):
+            payload = n.payload
+            n.payload = NULL
+            n.state = FREE
+            n.call = self.free_node
+            self.free_node = id
+            Py_XDECREF(payload)      # last: this may run any code
+        return 0
+
+    # ------------------------------------------------------------ finishing: steps 1 to 3
+
+    cdef int finish(self, int32_t id, object payload, bint failed) except -1:
+        """The node is known; its users hear of it when `advance` takes it from the heap."""
+        cdef PyObject *old
+        self.move(id, ON_FAIL if failed else ON_DONE)
+        old = self.nodes[id].payload
+        Py_INCREF(payload)
+        self.nodes[id].payload = <PyObject *>payload
+        self.count_finish(id, failed)
+        self.nodes[id].holds += 1
+        self.heap_push(id)
+        Py_XDECREF(old)
+        return 0
+
+    cdef int count_finish(self, int32_t id, bint failed) noexcept:
+        cdef Node *n = &self.nodes[id]
+        if n.kind == TASK:
+            self.open -= 1
+            if failed:
+                self.tally[n.dep].failed += 1
+            else:
+                self.tally[n.dep].done += 1
+        elif n.kind == TIMER:
+            self.open -= 1
+        return 0
+
+    cdef int heap_push(self, int32_t id) except -1:
+        cdef Py_ssize_t i, parent
+        push(&self.heap, id)
+        i = self.heap.n - 1
+        while i:
+            parent = (i - 1) >> 1
+            if self.nodes[self.heap.v[parent]].created <= self.nodes[id].created:
+                break
+            self.heap.v[i] = self.heap.v[parent]
+            i = parent
+        self.heap.v[i] = id
+        return 0
+
+    cdef int32_t heap_pop(self) noexcept:
+        cdef int32_t top = self.heap.v[0]
+        cdef int32_t id
+        cdef Py_ssize_t i = 0, child
+        self.heap.n -= 1
+        id = self.heap.v[self.heap.n]
+        while True:
+            child = 2 * i + 1
+            if child >= self.heap.n:
+                break
+            if (child + 1 < self.heap.n and self.nodes[self.heap.v[child + 1]].created
+                    < self.nodes[self.heap.v[child]].created):
+                child += 1
+            if self.nodes[id].created <= self.nodes[self.heap.v[child]].created:
+                break
+            self.heap.v[i] = self.heap.v[child]
+            i = child
+        self.heap.v[i] = id
+        return top
+
+    cdef int propagate(self, int32_t id) except -1:
+        """Step 1: tell the users of a finished node, in the order in which they came."""
+        cdef int32_t last = self.nodes[id].users
+        cdef int32_t e, t
+        cdef bint failed = self.nodes[id].state == FAILED
+        cdef int kind
+        self.stamp(id)
+        if last < 0:
+            return 0
+        self.nodes[id].users = -1
+        e = self.edges[last].next
+        self.edges[last].next = -1
+        while e >= 0:
+            t = self.edges[e].target
+            last = self.edges[e].next
+            self.edges[e].next = self.free_edge
+            self.free_edge = e
+            e = last
+            self.nodes[t].missing -= 1
+            kind = self.nodes[t].kind
+            if kind == WATCH or kind == REDUCE:
+                self.nodes[id].holds += 1
+                self.nodes[t].holds += 1
+                push(&self.advances, t)
+                push(&self.advances, id)
+            elif self.nodes[t].state != WAITING:
+                self.free_if_unused(t)
+            elif kind == GATHER:
+                if self.nodes[t].missing == 0:
+                    self.finish(t, None, False)
+            elif failed:
+                self.finish(t, <object>self.nodes[id].payload, True)
+            elif self.nodes[t].missing == 0:
+                self.make_ready(t)
+        return 0
+
+    cdef int stamp(self, int32_t id) noexcept:
+        """Number the node in the order of finishing, once."""
+        if self.nodes[id].finished == 0:
+            self.n_finished += 1
+            self.nodes[id].finished = self.n_finished
+        return 0
+
+    cdef int make_ready(self, int32_t id) except -1:
+        self.move(id, ON_KNOWN)
+        self.outbox.enqueue(self, id, self.lanes[self.nodes[id].dep])
+        return 0
+
+    cdef int advance(self) except -1:
+        """Steps 1, 2, 3, until nothing moves."""
+        cdef int32_t id, target
+        if self.plain:
+            return 0
+        while not self.closed:
+            if self.heap.n:
+                id = self.heap_pop()
+                self.propagate(id)
+                self.release(id)
+            elif count(&self.advances):
+                target = shift_out(&self.advances)
+                id = shift_out(&self.advances)
+                if self.nodes[target].kind == WATCH:
+                    self.advance_watch(target, id)
+                else:
+                    self.advance_reduction(target, id)
+                self.release(id)
+                self.release(target)
+            elif self.awaited >= 0 and self.nodes[self.awaited].state >= DONE:
+                self.resume()
+            elif self.awaited >= 0 and (self.cancel_pending or self.give_up_with is not None):
+                self.resume()
+            elif self.code_done and not self.ended and self.give_up_with is not None:
+                self.exception = self.give_up_with
+                self.linger = False
+                self.conclude()
+            elif self.code_done and not self.ended and self.may_end():
+                self.conclude()
+            else:
+                break
+        return 0
+
+    cdef int advance_watch(self, int32_t node, int32_t source) except -1:
+        cdef Watch w = <Watch>self.nodes[node].payload
+        cdef int32_t slot
+        if count(&w.slots):
+            slot = shift_out(&w.slots)
+            self.finish(slot, <object>self.nodes[source].payload, self.nodes[source].state == FAILED)
+        elif not w.once:
+            self.nodes[source].holds += 1
+            push(&w.order, source)
+        self.retire_watch(node)
+        return 0
+
+    cdef int retire_watch(self, int32_t node) except -1:
+        """A watch whose sources are all finished is done; it lives on while iterated."""
+        cdef Watch w = <Watch>self.nodes[node].payload
+        if (self.nodes[node].missing == 0 and self.nodes[node].state == WAITING
+                and (w.source_map is None or w.source_map.exhausted)):
+            self.move(node, ON_DONE)
+        return 0
+
+    cdef int advance_reduction(self, int32_t node, int32_t source) except -1:
+        cdef Reduction r
+        if self.nodes[node].state != WAITING:
+            return 0
+        r = <Reduction>self.nodes[node].payload
+        r.pending -= 1
+        if r.source_map is not None and self.nodes[source].index >= 0 and not r.source_map.exhausted:
+            r.source_map.released += 1
+            self.offer_room(r.source_map)
+        if self.nodes[source].state == FAILED:
+            self.finish(node, <object>self.nodes[source].payload, True)
+            return 0
+        r.have.append(<object>self.nodes[source].payload)
+        self.combine(node, r)
+        return 0
+
+    cdef int combine(self, int32_t node, Reduction r) except -1:
+        """Start the reducer on every two values that are there; finish with the last one."""
+        cdef Result result
+        while len(r.have) >= 2:
+            x = r.have.popleft()
+            y = r.have.popleft()
+            try:
+                made = self.reduce_two(r.function, x, y)
+                if type(made) is Result:
+                    self.own(<Result>made)
+            except Exception as error:
+                failure = Failure.of(error, key=self.key(node), name="parallel_reduce")
+                self.note_failure(failure)
+                self.finish(node, failure, True)
+                return 0
+            if type(made) is not Result:
+                r.have.append(made)
+                continue
+            result = <Result>made
+            if self.nodes[result.node].state >= DONE:
+                if self.nodes[result.node].state == FAILED:
+                    self.finish(node, <object>self.nodes[result.node].payload, True)
+                    return 0
+                r.have.append(<object>self.nodes[result.node].payload)
+            else:
+                r.pending += 1
+                self.add_edge(result.node, node)
+        if not r.pending and len(r.have) == 1 and (r.source_map is None or r.source_map.exhausted):
+            self.finish(node, r.have.popleft(), False)
+        return 0
+
+    cdef object reduce_two(self, function, x, y):
+        if type(function) is Dependency:
+            return self.call_now((<Dependency>function).dep, (x, y))
+        return self.run_aside(function, (x, y))
+
+    cdef object call_now(self, int32_t dep, tuple args):
+        """A call of a dependency by the core itself, in step 2 or on behalf of the code."""
+        cdef bint running = self.running
+        self.running = True
+        try:
+            return self.call(dep, args, None)
+        finally:
+            self.running = running
+
+    cdef object run_aside(self, function, tuple args):
+        """Run a plain function of the user inside a step: it may call dependencies, not wait."""
+        cdef bint running = self.running
+        cdef bint aside = self.aside
+        box = []
+        self.running = self.aside = True
+        try:
+            if self.plain or current() is self:
+                return function(*args)
+            g = Code(lambda: _keep_outcome(box, function, args), getcurrent())
+            g.owner = self
+            g.gr_context = self.context
+            g.switch()
+        finally:
+            self.running = running
+            self.aside = aside
+        value, error = box
+        if error is not None:
+            raise error
+        return value
+
+    cdef int note_failure(self, failure) except -1:
+        self.failures += 1
+        if len(self.unlooked) < 16:
+            self.unlooked.append(failure)
+        return 0
+
+    # ------------------------------------------------------------ the workflow's code
+
+    def _execute(self):
+        """The body of the greenlet: build the workflow, call it, keep what came out."""
+        cdef Dependency d
+        try:
+            given = {}
+            for i in range(len(self.names)):
+                d = Dependency.__new__(Dependency)
+                d.run = self
+                d.dep = i
+                given[self.names[i]] = d
+            workflow = self.factory(**given)
+            if not callable(workflow):
+                raise UsageError(
+                    f"{_describe_factory(self.factory)} made a {type(workflow).__name__}, which can't be "
+                    "called: the workflow's code goes into its __call__")
+            value = workflow(*self.args, **self.kwargs)
+            if type(value) is not Result and isinstance(value, CANT_RETURN):
+                kind = type(value).__name__
+                if hasattr(value, "close"):
+                    value.close()
+                raise UsageError(
+                    f"the workflow {_describe_factory(self.factory)} is a {kind}: workflow code is "
+                    "plain Python that returns its value; remove `yield`, `async` and `await` from it")
+            self.settle(value)
+        except BaseException as error:
+            self.exception = error
+        self.code_done = True
+
+    def start(self, double time=0.0):
+        """The start event: run the code until it first waits."""
+        self.thread = PyThread_get_thread_ident()
+        self.clock = time
+        if self.context is None:
+            self.context = copy_context()
+        self.greenlet = Code(self._execute)
+        self.greenlet.owner = self
+        self.greenlet.gr_context = self.context
+        self.resume()
+        self.advance()
+
+    cdef int resume(self) except -1:
+        """Step 3: switch to the code; comes back when it waits or has ended."""
+        self.awaited = -1
+        self.hub = getcurrent()
+        self.greenlet.parent = self.hub
+        self.running = True
+        try:
+            self.greenlet.switch()
+        finally:
+            self.running = False
+        if self.code_done:
+            self.greenlet = None
+        return 0
+
+    cdef object look(self, int32_t id):
+        """The value of a node, waiting for it if need be; raises its error if it failed."""
+        if self.thread != PyThread_get_thread_ident() or self.closed or not self.running:
+            self.refuse_look(id)
+        if self.nodes[id].state < DONE:
+            self.suspend(id)
+        value = <object>self.nodes[id].payload
+        if self.nodes[id].state == FAILED:
+            self.see(value)
+            raise value.error()
+        return value
+
+    cdef int see(self, failure) except -1:
+        if not failure.looked:
+            failure.looked = True
+            self.looked += 1
+        return 0
+
+    cdef int suspend(self, int32_t id) except -1:
+        if self.aside:
+            raise UsageError(
+                f"{self.key(id)} is not known yet, and here nothing may wait: a reducer and the inputs "
+                "of a lazy map run while the workflow waits elsewhere")
+        if self.plain:
+            raise UsageError(f"{self.key(id)} will never be known: plain Python has no engine to wait for")
+        if current() is not self:
+            raise UsageError(f"the result {self.key(id)} belongs to another run: pass its value instead")
+        if in_logging():
+            raise UsageError(
+                f"{self.key(id)} is not known yet, and waiting while logging holds its locks would "
+                "hang: look at the result before it is logged")
+        if not self.cancel_pending:
+            self.awaited = id
+            self.hub.switch()
+            if self.closed:
+                raise GreenletExit
+        if self.give_up_with is not None and self.nodes[id].state < DONE:
+            error = self.give_up_with
+            self.give_up_with = None
+            raise error
+        if self.cancel_pending and self.nodes[id].state < DONE:
+            self.cancel_pending = False
+            raise CancelRequested("the run was asked to cancel")
+        return 0
+
+    cdef int refuse_look(self, int32_t id) except -1:
+        if self.thread != PyThread_get_thread_ident():
+            raise UsageError(
+                f"the result {self.key(id)} was touched in another thread than that of its run: pass "
+                "it as an argument, so that its value gets there")
+        if self.closed:
+            self.leave_if_discarded()
+            raise UsageError(
+                f"the result {self.key(id)} was used after its run ended: return it from the workflow, "
+                "or look at it inside")
+        self.refuse_hidden(id)
+        raise UsageError(
+            f"the result {self.key(id)} belongs to another run, whose code is not running now: pass its "
+            "value instead")
+
+    cdef int leave_if_discarded(self) except -1:
+        """A discarded run whose code goes on is thrown out again; the third time it is left behind."""
+        g = getcurrent()
+        if type(g) is Code and g.owner is self and self.throws:
+            self.throws += 1
+            if self.throws > 3:
+                ABANDONED.append(g)          # kept for ever: collecting it would resume it
+                self.hub.switch()
+            raise GreenletExit
+        return 0
+
+    cdef int check_code(self, what) except -1:
+        """Raise unless the code of this run is what is running."""
+        if self.running and not self.closed and self.thread == PyThread_get_thread_ident():
+            return 0
+        if self.closed:
+            self.leave_if_discarded()
+            raise UsageError(f"{what} was used after its run ended")
+        if self.thread != PyThread_get_thread_ident():
+            raise UsageError(f"{what} was used in another thread than that of its run")
+        raise UsageError(
+            f"{what} was used outside the code of its run: only the workflow's own code may do so")
+
+    cdef int own(self, Result r) except -1:
+        if r.run is not self:
+            if r.run.closed:
+                r.run.refuse_look(r.node)
+            raise UsageError(f"the result {r.run.key(r.node)} belongs to another run: pass its value instead")
+        return 0
+
+    cdef bint would_hang(self, int32_t id):
+        return not self.closed and self.nodes[id].state < DONE and in_logging()
+
+    cdef int refuse_hidden(self, int32_t id) except -1:
+        if self.outbox.pumping or (current() is None and not self.closed):
+            raise UsageError(
+                f"the result {self.key(id)} sits inside an object that flowy does not look into: pass it "
+                "as an argument of its own, or in a list, tuple, set, dict, named tuple or dataclass")
+        return 0
+
+    # ------------------------------------------------------------ the end
+
+    cdef int settle(self, value) except -1:
+        """The code has returned: find every result in its value (draws lazy maps to their end)."""
+        cdef Walk w
+        if type(value) is RestartCall:
+            value = (value.args, value.kwargs)
+            self.restarts = True
+        start_walk(&w, False, DEEPEST_VALUE)
+        try:
+            self.walk_value(value, &w)
+            self.final_value = value
+            if w.pending.n:
+                self.final = self.gather(&w)
+        finally:
+            discard(&w.pending)
+        return 0
+
+    cdef int32_t gather(self, Walk *w) except -1:
+        """A node that is done when all that the walk met are, failed or not."""
+        cdef int32_t id = self.create(GATHER, -1, 0, -1)
+        cdef Py_ssize_t i
+        self.nodes[id].holds = 1
+        for i in range(w.pending.n):
+            self.add_edge(w.pending.v[i], id)
+        return id
+
+    cdef bint may_end(self):
+        if self.linger and self.open:
+            return False
+        return self.exception is not None or self.final < 0 or self.nodes[self.final].state == DONE
+
+    cdef int conclude(self) except -1:
+        cdef Walk w
+        start_walk(&w, False, DEEPEST_VALUE)
+        try:
+            if self.exception is None:
+                value = self.walk_value(self.final_value, &w)
+                if w.failed >= 0:
+                    failure = <object>self.nodes[w.failed].payload
+                    self.see(failure)
+                    self.exception = failure.error()
+        except Exception as error:
+            self.exception = error
+        finally:
+            discard(&w.pending)
+        if self.exception is not None:
+            self.outcome = events.Fail(Failure.of(self.exception))
+        elif self.restarts:
+            self.outcome = events.Restart(value[0], value[1])
+        else:
+            self.outcome = events.Complete(value)
+        self.final_value = None
+        self.ended = True
+        self.outbox.forget(self)
+        self.outbox.ended.append(self)
+        return 0
+
+    def close(self):
+        """Discard the run: throw its code out if it still waits, free all that it holds.
+
+        Returns whether the code is gone; False if it clung on and was left behind.
+        """
+        cdef Py_ssize_t i, n
+        cdef PyObject *payload
+        if self.closed:
+            return True
+        if self.running and not self.plain:
+            raise UsageError("a run can't be closed by its own code")
+        self.closed = True
+        self.outbox.forget(self)
+        gone = True
+        g = self.greenlet
+        if g is not None and g:
+            for _ in range(2):
+                self.throws = max(self.throws, 1)
+                self.hub = getcurrent()
+                g.parent = self.hub
+                g.throw(GreenletExit)
+                if g.dead:
+                    break
+            gone = g.dead
+        self.greenlet = self.hub = None
+        self.factory = self.args = self.kwargs = self.context = None
+        self.final_value = None
+        self.signals_kept = self.signals_waiting = None
+        self.orders = []
+        n = self.n_nodes
+        for i in range(n):
+            payload = self.nodes[i].payload
+            self.nodes[i].payload = NULL
+            Py_XDECREF(payload)
+        return gone
+
+    # ------------------------------------------------------------ calls
+
+    cdef object call(self, int32_t dep, tuple args, dict kwargs):
+        cdef int32_t id
+        if not self.running or self.closed or self.thread != PyThread_get_thread_ident():
+            self.check_code(f"the dependency {self.names[dep]!r}")
+        if self.plain:
+            return self.call_plain(dep, args, kwargs)
+        id = self.ask(dep, self.tally[dep].calls, -1, args, kwargs)
+        self.tally[dep].calls += 1
+        result = self.face(id)
+        if self.outbox.fresh >= self.outbox.full_at:
+            self.outbox.overflow()
+        return result
+
+    cdef int32_t ask(self, int32_t dep, int32_t call, int32_t index, tuple args, dict kwargs) except -1:
+        """The node of one call: ready, waiting for its arguments, or failed with one of them."""
+        cdef int32_t id
+        cdef Walk w
+        cdef bint simple = not kwargs
+        cdef uint8_t flags = 0
+        cdef Py_ssize_t i
+        if simple:
+            for x in args:
+                if not is_atom(x):
+                    simple = False
+                    break
+        if simple:
+            id = self.create(TASK, dep, call, index)
+            self.set_payload(id, args, 0)
+            self.make_ready(id)
+        else:
+            start_walk(&w, True, DEEPEST_ARGUMENT)
+            try:
+                args = self.walk_call(dep, call, args, &w)
+                if kwargs:
+                    kwargs = self.walk_call(dep, call, kwargs, &w)
+                    flags |= HAS_KEYWORDS
+                if w.pending.n:
+                    flags |= HAS_RESULTS
+                if w.objects:
+                    flags |= HAS_OBJECTS
+                id = self.create(TASK, dep, call, index)
+                if w.failed >= 0:
+                    self.move(id, ON_FAIL)
+                    self.set_payload(id, <object>self.nodes[w.failed].payload, 0)
+                    self.stamp(id)
+                    self.tally[dep].failed += 1
+                    self.open -= 1
+                else:
+                    self.set_payload(id, (args, kwargs) if kwargs else args, flags)
+                    if w.pending.n:
+                        for i in range(w.pending.n):
+                            self.add_edge(w.pending.v[i], id)
+                    else:
+                        self.make_ready(id)
+            finally:
+                discard(&w.pending)
+        self.tally[dep].asked += 1
+        self.open += 1
+        return id
+
+    cdef int set_payload(self, int32_t id, object payload, uint8_t flags) except -1:
+        Py_INCREF(payload)
+        self.nodes[id].payload = <PyObject *>payload
+        self.nodes[id].flags = flags
+        return 0
+
+    cdef object walk_call(self, int32_t dep, int32_t call, arguments, Walk *w):
+        root = "kwargs" if type(arguments) is dict else "args"
+        try:
+            return self.walk(arguments, w, 0)
+        except TooDeep as error:
+            raise UsageError(f"{self.names[dep]}-{call}-0: {tell_nesting(arguments, root, error)}") from None
+        except UsageError as error:
+            raise UsageError(f"{root} of {self.names[dep]}-{call}-0: {error}") from None
+
+    cdef object walk_value(self, x, Walk *w):
+        try:
+            return self.walk(x, w, 0)
+        except TooDeep as error:
+            raise UsageError(f"the value {tell_nesting(x, '', error)}") from None
+
+    cdef object call_plain(self, int32_t dep, tuple args, dict kwargs):
+        """Without an engine the function runs at once; what fails becomes a failed result."""
+        cdef int32_t id = self.ask(dep, self.tally[dep].calls, -1, args, kwargs)
+        result = self.face(id)
+        self.tally[dep].calls += 1
+        if self.nodes[id].state == FAILED:
+            return result
+        self.outbox.forget(self)
+        self.move(id, ON_TAKE)
+        args, kwargs = self.arguments(id)
+        try:
+            value = self.functions[dep](*args, **(kwargs or {}))
+        except Exception as error:
+            failure = Failure.of(error, key=self.key(id), name=self.names[dep])
+            self.note_failure(failure)
+            self.finish(id, failure, True)
+            self.propagate(self.heap_pop())
+            self.release(id)
+            return result
+        self.finish(id, value, False)
+        self.propagate(self.heap_pop())
+        self.release(id)
+        return value
+
+    cdef tuple arguments(self, int32_t id):
+        """(args, kwargs or None) of a call, with values in place of results."""
+        cdef Walk w
+        call = <object>self.nodes[id].payload
+        if self.nodes[id].flags & HAS_RESULTS:
+            start_walk(&w, False, DEEPEST_VALUE)
+            try:
+                call = self.walk(call, &w, 0)
+                if w.pending.n or w.failed >= 0:
+                    raise InternalError("a call was sent before its arguments were known", self.story(id))
+                if w.objects:
+                    self.nodes[id].flags |= HAS_OBJECTS
+            finally:
+                discard(&w.pending)
+        if self.nodes[id].flags & HAS_KEYWORDS:
+            return call
+        return call, None
+
+    # ------------------------------------------------------------ walking through arguments
+
+    cdef object walk(self, object x, Walk *w, int depth):
+        """`x` with the values of its known results in place; notes the others in `w`."""
+        cdef int kind
+        cdef Result r
+        cdef bint changed
+        if is_atom(x):
+            return x
+        kind = kind_of(x)
+        if kind == ATOM:
+            return x
+        if kind == RESULT:
+            r = <Result>x
+            self.own(r)
+            if self.nodes[r.node].state == DONE:
+                x = <object>self.nodes[r.node].payload
+                if not is_atom(x):
+                    w.objects = True
+                return x
+            if self.nodes[r.node].state == FAILED:
+                if w.failed < 0 or self.nodes[r.node].finished < self.nodes[w.failed].finished:
+                    w.failed = r.node
+            else:
+                push(&w.pending, r.node)
+            return x
+        if kind == OBJECT:
+            w.objects = True
+            return x
+        if kind == DEPENDENCY:
+            raise UsageError(
+                f"the dependency {x.__name__!r} was passed as a value: call it and pass its result")
+        depth += 1
+        if depth > w.deepest + 1:
+            raise TooDeep(f"containers nest deeper than {w.deepest}")
+        if kind == LIST or kind == LIST_LIKE:
+            return self.walk_list(x, w, depth, kind == LIST)
+        if kind == TUPLE or kind == TUPLE_LIKE:
+            return self.walk_tuple(x, w, depth, kind == TUPLE)
+        if kind == DICT or kind == DICT_LIKE:
+            return self.walk_dict(x, w, depth, kind == DICT)
+        if kind == SET or kind == FROZENSET or kind == SET_LIKE:
+            return self.walk_set(x, w, depth, kind)
+        if kind == MAPPED:
+            return self.walk_map(<MapResult>x, w)
+        return self.walk_dataclass(x, w, depth)
+
+    cdef object walk_list(self, x, Walk *w, int depth, bint exact):
+        cdef list made = []
+        cdef bint changed = False
+        for item in <list>x:
+            new = self.walk(item, w, depth)
+            if new is not item:
+                changed = True
+            made.append(new)
+        if exact:
+            return made if changed or w.copying else x
+        w.objects = True
+        if not changed and not w.copying:
+            return x
+        made_like = copy.copy(x)
+        list.__setitem__(made_like, slice(None), made)
+        return made_like
+
+    cdef object walk_tuple(self, x, Walk *w, int depth, bint exact):
+        cdef list made = []
+        cdef bint changed = False
+        for item in <tuple>x:
+            new = self.walk(item, w, depth)
+            if new is not item:
+                changed = True
+            made.append(new)
+        if not exact:
+            w.objects = True
+        if not changed:
+            return x
+        if exact:
+            return tuple(made)
+        made_like = tuple.__new__(type(x), made)
+        if hasattr(x, "__dict__"):
+            made_like.__dict__.update(x.__dict__)
+        return made_like
+
+    cdef object walk_dict(self, x, Walk *w, int depth, bint exact):
+        cdef dict made = {}
+        cdef bint changed = False
+        for key, value in dict.items(x):
+            new_key = self.walk(key, w, depth) if not is_atom(key) else key
+            new = self.walk(value, w, depth)
+            if new is not value or new_key is not key:
+                changed = True
+            made[new_key] = new
+        if exact:
+            return made if changed or w.copying else x
+        w.objects = True
+        if not changed and not w.copying:
+            return x
+        made_like = copy.copy(x)
+        if changed:
+            for key in list(dict.keys(made_like)):
+                if type(key) is Result:
+                    del made_like[key]
+            for key, new in made.items():
+                dict.__setitem__(made_like, key, new)
+        return made_like
+
+    cdef object walk_set(self, x, Walk *w, int depth, int kind):
+        cdef set made = set()
+        cdef bint changed = False
+        for item in x:
+            new = self.walk(item, w, depth) if not is_atom(item) else item
+            if new is not item:
+                changed = True
+            made.add(new)
+        if kind == SET:
+            return made if changed or w.copying else x
+        if kind == FROZENSET:
+            return frozenset(made) if changed else x
+        w.objects = True
+        if not changed and not w.copying:
+            return x
+        made_like = copy.copy(x)
+        if changed and isinstance(x, set):
+            set.clear(made_like)
+            set.update(made_like, made)
+        elif changed:
+            made_like = type(x)(made)
+        return made_like
+
+    cdef object walk_dataclass(self, x, Walk *w, int depth):
+        if isinstance(x, type):
+            w.objects = True
+            return x
+        w.objects = True
+        made = copy.copy(x) if w.copying else x
+        for name in type(x).__dataclass_fields__:
+            try:
+                item = object.__getattribute__(x, name)
+            except AttributeError:
+                continue
+            new = self.walk(item, w, depth)
+            if new is not item:
+                if made is x:
+                    made = copy.copy(x)
+                object.__setattr__(made, name, new)
+        return made
+
+    cdef object walk_map(self, MapResult x, Walk *w):
+        cdef Map m = x.map
+        cdef Py_ssize_t i, n
+        if m.run is not self:
+            raise UsageError(f"{x!r} belongs to another run: pass its values instead")
+        n = x.size()
+        made = []
+        for i in range(n):
+            made.append(self.walk(self.face(m.members.v[m.members.head + i - m.base]), w, 0))
+        return made
+
+    # ------------------------------------------------------------ verbs of workflow code
+
+    cpdef object wait(self, x):
+        """The value of `x`, of every result in it."""
+        cdef Walk w
+        cdef int32_t id
+        if type(x) is Result:
+            if (<Result>x).run is self or (<Result>x).run.plain:
+                return (<Result>x).look()
+            self.own(<Result>x)
+        start_walk(&w, False, DEEPEST_VALUE)
+        try:
+            self.walk_value(x, &w)
+            if w.pending.n:
+                self.check_code("wait")
+                id = self.gather(&w)
+                try:
+                    self.suspend(id)
+                finally:
+                    self.release(id)
+                discard(&w.pending)
+            w.failed = -1
+            x = self.walk_value(x, &w)
+            if w.failed >= 0:
+                failure = <object>self.nodes[w.failed].payload
+                self.see(failure)
+                raise failure.error()
+            return x
+        finally:
+            discard(&w.pending)
+
+    cdef list sort_sources(self, items, Ints *pending):
+        """Plain values, then finished results in the order of finishing; the others into `pending`."""
+        cdef Result r
+        cdef MapResult mapped
+        cdef Map m
+        cdef Py_ssize_t i
+        plain = []
+        finished = []
+        if type(items) is MapResult:
+            mapped = <MapResult>items
+            m = mapped.map
+            if m.run is not self:
+                raise UsageError(f"{mapped!r} belongs to another run")
+            items = [self.face(m.members.v[m.members.head + i]) for i in range(count(&m.members))]
+        for x in items:
+            if type(x) is not Result:
+                plain.append(x)
+                continue
+            r = <Result>x
+            self.own(r)
+            if self.nodes[r.node].state < DONE:
+                push(pending, r.node)
+            else:
+                finished.append((self.nodes[r.node].finished, x))
+        finished.sort(key=_first_of_pair)
+        return plain + [pair[1] for pair in finished]
+
+    cdef int32_t watch(self, Ints *pending, bint once) except -1:
+        cdef int32_t id = self.create(WATCH, -1, 0, -1)
+        cdef Watch w = Watch.__new__(Watch)
+        cdef Py_ssize_t i
+        w.run = self
+        w.once = once
+        w.sources = pending.n
+        self.set_payload(id, w, 0)
+        self.nodes[id].holds = 1
+        for i in range(pending.n):
+            self.add_edge(pending.v[i], id)
+        return id
+
+    def first(self, items):
+        cdef Ints pending
+        cdef int32_t id, slot
+        cdef Map lazy = lazy_map(items)
+        pending.v = NULL
+        pending.n = pending.cap = pending.head = 0
+        self.check_code("first")
+        try:
+            while lazy is not None and not lazy.drawn and not lazy.exhausted:
+                self.await_draw(lazy, 1)
+            known = self.sort_sources(items, &pending)
+            if known:
+                return known[0]
+            if not pending.n:
+                raise ValueError("first() of nothing: give it at least one result or value")
+            id = self.watch(&pending, True)
+            slot = self.create(SLOT, -1, self.slots_made, -1)
+            self.slots_made += 1
+            push(&(<Watch>self.nodes[id].payload).slots, slot)
+            result = self.face(slot)
+            self.release(id)
+            return result
+        finally:
+            discard(&pending)
+
+    def finish_order(self, items):
+        cdef Ints pending
+        cdef FinishOrder order = FinishOrder.__new__(FinishOrder)
+        cdef Map lazy = lazy_map(items)
+        pending.v = NULL
+        pending.n = pending.cap = pending.head = 0
+        self.check_code("finish_order")
+        try:
+            order.known = self.sort_sources(items, &pending)
+            if pending.n or lazy is not None:
+                order.node = self.watch(&pending, False)
+                order.watch = <Watch>self.nodes[order.node].payload
+                if lazy is not None:
+                    order.watch.source_map = lazy
+                    lazy.listeners.append(order.node)
+                    self.nodes[order.node].holds += 1     # the map's, until it is exhausted
+                    lazy.released += len(order.known)
+                    self.offer_room(lazy)
+            return order
+        finally:
+            discard(&pending)
+
+    def parallel_reduce(self, function, items):
+        """`items` starts with the initializer, if there is one."""
+        cdef Reduction r = Reduction.__new__(Reduction)
+        cdef int32_t id
+        cdef Result x
+        cdef Map lazy = lazy_map(items)
+        cdef Ints pending
+        cdef Py_ssize_t i
+        self.check_code("parallel_reduce")
+        if type(function) is Dependency:
+            if (<Dependency>function).run is not self:
+                raise UsageError(f"{function!r} belongs to another run")
+        elif not callable(function):
+            raise UsageError(f"parallel_reduce needs a function, not {function!r}")
+        while lazy is not None and not lazy.drawn and not lazy.exhausted:
+            self.await_draw(lazy, 1)
+        if lazy is not None and lazy.exhausted:
+            lazy = None
+        r.function = function
+        r.have = deque()
+        r.source_map = lazy
+        if type(items) is MapResult:
+            items = [items[i] for i in range((<MapResult>items).map.drawn)]
+        else:
+            items = list(items)
+        if not items:
+            raise ValueError("parallel_reduce() of nothing, without an initializer")
+        pending.v = NULL
+        pending.n = pending.cap = pending.head = 0
+        failed = None
+        try:
+            for item in items:
+                if type(item) is not Result:
+                    r.have.append(item)
+                    continue
+                x = <Result>item
+                self.own(x)
+                if self.nodes[x.node].state < DONE:
+                    push(&pending, x.node)
+                elif self.nodes[x.node].state == DONE:
+                    r.have.append(<object>self.nodes[x.node].payload)
+                elif failed is None or (self.nodes[x.node].finished
+                                        < self.nodes[(<Result>failed).node].finished):
+                    failed = x
+            if failed is not None:
+                return failed
+            if lazy is None and len(items) == 1 and not pending.n:
+                return items[0]
+            id = self.create(REDUCE, -1, self.slots_made, -1)
+            self.slots_made += 1
+            self.set_payload(id, r, 0)
+            result = self.face(id)
+            r.pending = pending.n
+            for i in range(pending.n):
+                self.add_edge(pending.v[i], id)
+        finally:
+            discard(&pending)
+        if lazy is not None:
+            lazy.listeners.append(id)
+            self.nodes[id].holds += 1
+            lazy.released += len(r.have)
+            self.offer_room(lazy)
+        self.combine(id, r)
+        self.settle_now(id)
+        if self.nodes[id].state == DONE:
+            return <object>self.nodes[id].payload
+        return result
+
+    cdef int settle_now(self, int32_t id) except -1:
+        """What finished within a call of the code has no users yet: stamp it at once."""
+        cdef int32_t top
+        while self.heap.n and self.nodes[self.heap.v[0]].users < 0:
+            top = self.heap_pop()
+            self.propagate(top)
+            self.release(top)
+        return 0
+
+    def map(self, Dependency function, iterables, window):
+        cdef Map m
+        cdef MapResult face
+        cdef int32_t id
+        if function.run is not self:
+            raise UsageError(f"{function!r} belongs to another run")
+        self.check_code("map")
+        iterables = [bare(x) for x in iterables]
+        if self.plain:
+            return [self.call_plain(function.dep, xs, None) for xs in zip(*iterables)]
+        m = Map.__new__(Map)
+        m.run = self
+        m.dep = function.dep
+        m.call = self.tally[function.dep].calls
+        m.progress = -1
+        m.window = window
+        m.listeners = []
+        m.face_alive = True
+        self.tally[m.dep].calls += 1
+        face = MapResult.__new__(MapResult)
+        face.map = m
+        if all([is_sized(x) for x in iterables]):
+            m.exhausted = True
+            for xs in zip(*iterables):
+                self.add_member(m, xs)
+        else:
+            m.inputs = zip(*[list(x) if type(x) is list else x for x in iterables])
+            self.offer_room(m)
+        return face
+
+    cdef int add_member(self, Map m, tuple xs) except -1:
+        cdef int32_t id, node
+        cdef Reduction r
+        if m.drawn >= 0x7FFFFFFF:
+            raise UsageError("a map can have 2,147,483,647 members")
+        id = self.ask(m.dep, m.call, <int32_t>m.drawn, xs, None)
+        self.nodes[id].holds += 1
+        push(&m.members, id)
+        m.drawn += 1
+        for listener in m.listeners:
+            node = listener
+            if self.nodes[node].kind == REDUCE:
+                if self.nodes[node].state == WAITING:
+                    r = <Reduction>self.nodes[node].payload
+                    r.pending += 1
+                    self.listen(id, node)
+            else:
+                (<Watch>self.nodes[node].payload).sources += 1
+                self.listen(id, node)
+        if self.running and self.outbox.fresh >= self.outbox.full_at:
+            self.outbox.overflow()
+        return 0
+
+    cdef int listen(self, int32_t source, int32_t node) except -1:
+        """An edge; or, if the source failed at its call, its effect."""
+        if self.nodes[source].state < DONE:
+            self.add_edge(source, node)
+            return 0
+        self.nodes[source].holds += 1
+        self.nodes[node].holds += 1
+        push(&self.advances, node)
+        push(&self.advances, source)
+        return 0
+
+    cdef int offer_room(self, Map m) except -1:
+        """Ask the driver to draw, if there is room for a fair part of the window."""
+        cdef Py_ssize_t room
+        if m.exhausted or m.asked:
+            return 0
+        room = max(m.window - (m.drawn - m.released), m.wanted - m.drawn)
+        if m.wanted > m.drawn or room * 4 >= m.window:
+            m.asked = True
+            key = f"{self.names[m.dep]}-{m.call}"
+            self.order(events.WantDraw(key, max(1, min(room, 1 << 20))), m)
+        return 0
+
+    cdef int order(self, command, target) except -1:
+        if not self.orders:
+            self.outbox.restless.append(self)
+        self.orders.append((command, target))
+        return 0
+
+    cdef int await_draw(self, Map m, Py_ssize_t wanted) except -1:
+        """Wait until more is drawn of a lazy map."""
+        cdef int32_t id = m.progress
+        self.check_code("map")
+        if wanted > m.wanted:
+            m.wanted = wanted
+        self.offer_room(m)
+        if id < 0:
+            id = m.progress = self.create(DRAW, m.dep, m.call, -1)
+        self.nodes[id].holds += 1
+        try:
+            self.suspend(id)
+        finally:
+            self.release(id)
+        return 0
+
+    def draw(self, Map m, Py_ssize_t n, double time=0.0):
+        """The event `Drawn`: take `n` more items from the inputs of a lazy map."""
+        cdef int32_t id
+        if self.closed or self.ended:
+            return
+        self.tick(time)
+        m.asked = False
+        failure = None
+        try:
+            for xs in self.run_aside(_take_items, (m.inputs, n)):
+                self.add_member(m, xs)
+                n -= 1
+        except Exception as error:
+            failure = Failure.of(error, key=f"{self.names[m.dep]}-{m.call}", name=self.names[m.dep])
+        if n > 0 or failure is not None:
+            m.exhausted = True
+            m.inputs = None
+        if m.iterators == 0 and not m.face_alive:
+            m.forget()
+        for node in m.listeners:
+            self.hear_end(m, node, failure)
+        if m.exhausted:
+            m.listeners = []
+        else:
+            self.offer_room(m)
+        if m.progress >= 0:
+            id = m.progress
+            m.progress = -1
+            if failure is not None:
+                self.finish(id, failure, True)
+            else:
+                self.finish(id, None, False)
+        elif failure is not None:
+            self.note_failure(failure)
+        self.advance()
+
+    cdef int hear_end(self, Map m, int32_t node, failure) except -1:
+        if not m.exhausted:
+            return 0
+        if self.nodes[node].kind == WATCH:
+            self.retire_watch(node)
+        elif self.nodes[node].state == WAITING:
+            if failure is not None:
+                self.finish(node, failure, True)
+            else:
+                self.combine(node, <Reduction>self.nodes[node].payload)
+        self.release(node)
+        return 0
+
+    def timer(self, double seconds):
+        cdef int32_t id
+        self.check_code("timer")
+        if not (seconds >= 0) or math.isinf(seconds):
+            raise UsageError(f"a timer needs a number of seconds from 0 on, not {seconds}")
+        id = self.create(TIMER, -1, self.timers_made, -1)
+        self.timers_made += 1
+        self.open += 1
+        self.order(events.StartTimer(self.key(id), seconds), id)
+        return self.face(id)
+
+    def signal(self, name):
+        cdef int32_t id
+        self.check_code("signal")
+        id = self.create(SIGNAL, -1, self.signals_made, -1)
+        self.signals_made += 1
+        kept = self.signals_kept.get(name) if self.signals_kept else None
+        result = self.face(id)
+        if kept:
+            self.finish(id, kept.popleft(), False)
+            self.settle_now(id)
+        else:
+            self.set_payload(id, name, 0)
+            if self.signals_waiting is None:
+                self.signals_waiting = {}
+            self.signals_waiting.setdefault(name, deque()).append(id)
+        return result
+
+    def cancel(self, Result r):
+        """Cancel a call: at once while it waits for its arguments, else by a command."""
+        cdef int32_t id = r.node
+        self.check_code("cancel")
+        self.own(r)
+        kind = self.nodes[id].kind
+        state = self.nodes[id].state
+        if state >= DONE:
+            return
+        if kind == TASK and state != WAITING or kind == TIMER:
+            self.order(events.CancelTask(self.key(id)), id)
+        if kind == TASK and state == WAITING or kind == TIMER:
+            name = self.names[self.nodes[id].dep] if kind == TASK else "@timer"
+            self.finish(id, Failure("by the workflow", key=self.key(id), name=name, kind="cancelled"), True)
+            self.stamp(id)
+
+    def note(self, f):
+        """The answer of `f`, asked once in the life of a run and recorded for its replays."""
+        self.check_code("side_effect")
+        n = self.notes_made
+        self.notes_made += 1
+        if n in self.notes:
+            return self.notes[n]
+        value = f()
+        self.notes[n] = value
+        self.order(events.Note(n, value), -1)
+        return value
+
+    @property
+    def time(self):
+        """The time of the latest event, in seconds since the epoch; never goes back."""
+        return self.clock
+
+    @property
+    def is_plain(self):
+        """Whether it runs without an engine."""
+        return self.plain
+
+    @property
+    def random(self):
+        """The run's own random generator, the same in every replay."""
+        if self.generator is None:
+            import random
+            self.generator = random.Random(self.seed)
+        return self.generator
+
+    # ------------------------------------------------------------ the doors for drivers
+
+    cdef int tick(self, double time) except -1:
+        if self.running:
+            raise InternalError("an event was applied while the code runs", f"at {time}")
+        if time > self.clock:
+            self.clock = time
+        return 0
+
+    cdef int complete(self, int32_t id, object value, bint failed, double time) except -1:
+        """One event: the task is known."""
+        cdef PyObject *old
+        if self.closed or self.ended:
+            return 0
+        self.tick(time)
+        if self.nodes[id].state == SENT:
+            self.sent -= 1
+        elif self.nodes[id].state == READY:
+            self.nodes[id].holds += 1               # its place in the queue, until `take` meets it
+        if failed:
+            self.note_failure(value)
+        if (self.nodes[id].users < 0 and self.awaited != id and not self.code_done
+                and self.nodes[id].kind == TASK):
+            self.move(id, ON_FAIL if failed else ON_DONE)      # nobody waits: nothing else moves
+            old = self.nodes[id].payload
+            Py_INCREF(value)
+            self.nodes[id].payload = <PyObject *>value
+            self.count_finish(id, failed)
+            self.stamp(id)
+            self.free_if_unused(id)
+            Py_XDECREF(old)
+            return 0
+        self.finish(id, value, failed)
+        self.advance()
+        return 0
+
+    def finish_node(self, int32_t node, value, double time=0.0):
+        """The event that a task is completed or a timer has fired (`value` None)."""
+        self.check_node(node)
+        if self.nodes[node].kind == TIMER and self.nodes[node].state >= DONE:
+            return                                  # cancelled meanwhile
+        self.complete(node, value, False, time)
+
+    def fail_node(self, int32_t node, failure, double time=0.0):
+        """The event that a task failed, timed out or was cancelled."""
+        self.check_node(node)
+        self.complete(node, failure, True, time)
+
+    def is_ready(self, int32_t node):
+        """Whether a task is scheduled but not taken yet."""
+        return not self.closed and self.nodes[node].state == READY
+
+    def key_of(self, int32_t node):
+        return self.key(node)
+
+    def name_of(self, int32_t node):
+        return self.names[self.nodes[node].dep]
+
+    def give_up(self, exception):
+        """End the run with `exception`: it waits for what can never come."""
+        self.give_up_with = exception
+        self.advance()
+
+    cdef int check_node(self, int32_t node) except -1:
+        if not self.closed and not (0 <= node < self.n_nodes):
+            raise InternalError("an event came for a node that does not exist", f"node {node}")
+        return 0
+
+    def receive_signal(self, name, value, double time=0.0):
+        """The event that somebody sent the signal `name`."""
+        if self.closed or self.ended:
+            return
+        self.tick(time)
+        waiting = self.signals_waiting.get(name) if self.signals_waiting else None
+        if waiting:
+            self.finish(waiting.popleft(), value, False)
+            self.advance()
+        else:
+            if self.signals_kept is None:
+                self.signals_kept = {}
+            self.signals_kept.setdefault(name, deque()).append(value)
+
+    def request_cancel(self, double time=0.0):
+        """The event that somebody asked the run to cancel: raised where the code waits."""
+        if self.closed or self.ended:
+            return
+        self.tick(time)
+        self.cancel_pending = True
+        self.advance()
+
+    def take_orders(self):
+        """The rare commands since last asked: (command, node id or map) pairs."""
+        orders = self.orders
+        if orders:
+            self.orders = []
+        return orders
+
+    @property
+    def waiting_for(self):
+        """The key of what the code waits for; None when it does not wait."""
+        if self.awaited >= 0 and not self.closed:
+            return self.key(self.awaited)
+        if self.code_done and not self.ended and self.final >= 0:
+            return self.key(self.final)
+        return None
+
+    def copy_context(self):
+        """The context variables as the code has them now, for a run that it starts."""
+        return self.context.copy()
+
+    def unknowns(self, Py_ssize_t most=5):
+        """Keys of what has to come from outside and has not: tasks, timers, signals."""
+        cdef Py_ssize_t i
+        keys = []
+        for i in range(self.n_nodes):
+            if len(keys) < most and (self.nodes[i].state == SENT or self.nodes[i].state == READY or (
+                    self.nodes[i].state == WAITING and self.nodes[i].kind in (TIMER, SIGNAL, DRAW))):
+                keys.append(self.key(<int32_t>i))
+        return keys
+
+    @property
+    def waits_in(self):
+        """The frame in which the code waits, or None."""
+        return self.greenlet.gr_frame if self.greenlet is not None else None
+
+    def progress(self):
+        """(asked, done, failed) by dependency name."""
+        return {self.names[i]: (self.tally[i].asked, self.tally[i].done, self.tally[i].failed)
+                for i in range(len(self.names))}
+
+    @property
+    def memory(self):
+        """Bytes that the graph's arrays take."""
+        return (self.cap_nodes * sizeof(Node) + self.cap_edges * sizeof(Edge)
+                + (self.heap.cap + self.advances.cap + self.ready0.cap + self.ready1.cap) * sizeof(int32_t))
+
+    @property
+    def live(self):
+        """How many nodes are in use."""
+        cdef Py_ssize_t i, n = 0
+        for i in range(self.n_nodes):
+            if self.nodes[i].state != FREE:
+                n += 1
+        return n
+
+    def check(self):
+        """Validate the graph's invariants; raises `InternalError`. For tests, between events."""
+        cdef Py_ssize_t i
+        cdef int32_t e, last
+        cdef dict into = {}
+        cdef Py_ssize_t used = 0
+        if self.closed:
+            return
+        if self.heap.n or count(&self.advances):
+            raise InternalError("work is left after an event", f"{self.heap.n} finished nodes")
+        for i in range(self.n_nodes):
+            if self.nodes[i].state == FREE:
+                continue
+            last = self.nodes[i].users
+            if last >= 0:
+                if self.nodes[i].state >= DONE:
+                    raise InternalError("a finished node has users", self.story(<int32_t>i))
+                e = last
+                while True:
+                    e = self.edges[e].next
+                    used += 1
+                    into[self.edges[e].target] = into.get(self.edges[e].target, 0) + 1
+                    if e == last:
+                        break
+            elif (self.nodes[i].state >= DONE and not self.nodes[i].holds and not self.nodes[i].missing):
+                raise InternalError("an unused node was not freed", self.story(<int32_t>i))
+        for i in range(self.n_nodes):
+            if self.nodes[i].state != FREE and self.nodes[i].missing != into.get(i, 0):
+                raise InternalError(f"{into.get(i, 0)} edges lead here", self.story(<int32_t>i))
+        e = self.free_edge
+        while e >= 0:
+            used += 1
+            e = self.edges[e].next
+        if used != self.n_edges:
+            raise InternalError("edges were lost", f"{self.n_edges} made, {used} found")
+
+    # ------------------------------------------------------------ names
+
+    cdef str key(self, int32_t id):
+        cdef Node *n
+        if self.closed and self.nodes == NULL:
+            return "of a discarded run"
+        n = &self.nodes[id]
+        if n.kind == TASK:
+            if n.index >= 0:
+                return f"{self.names[n.dep]}-{n.call}.{n.index}-{n.attempt}"
+            return f"{self.names[n.dep]}-{n.call}-{n.attempt}"
+        if n.kind == DRAW:
+            return f"@draw-{self.names[n.dep]}-{n.call}"
+        if n.kind == SIGNAL and n.state == WAITING and n.payload != NULL:
+            return f"@signal-{<object>n.payload}-{n.call}"
+        return f"{KIND_NAMES[n.kind]}-{n.call}-0"
+
+    cdef str show(self, int32_t id):
+        if self.closed:
+            return f"<result {self.key(id)}, its run has ended>"
+        state = self.nodes[id].state
+        if state == DONE:
+            try:
+                return repr(<object>self.nodes[id].payload)
+            except Exception as error:
+                return f"<result {self.key(id)}, its repr raised {type(error).__name__}>"
+        if state == FAILED:
+            return f"<result {self.key(id)}, failed>"
+        words = "waiting" if state == WAITING and self.nodes[id].kind == TASK else "running"
+        return f"<result {self.key(id)}, {words}>"
+
+    cdef str story(self, int32_t id):
+        cdef Node *n = &self.nodes[id]
+        return (f"{self.key(id)} is {STATE_NAMES[n.state]}; created as number {n.created} of "
+                f"{self.n_created}, finished as {n.finished} of {self.n_finished}; {n.missing} arguments "
+                f"missing, {n.holds} references, {'some' if n.users >= 0 else 'no'} users")
+
+
+ABANDONED = []               # greenlets of discarded runs whose code would not leave
+
+
+def _keep_outcome(box, function, args):
+    try:
+        box.extend((function(*args), None))
+    except BaseException as error:
+        box.extend((None, error))
+
+
+def _take_items(inputs, n):
+    taken = []
+    for item in inputs:
+        taken.append(item)
+        if len(taken) == n:
+            break
+    return taken
+
+
+def _first_of_pair(pair):
+    return pair[0]
+
+
+def _describe_factory(factory):
+    return getattr(factory, "__qualname__", None) or repr(factory)
+
+
+cdef bint is_sized(x):
+    return hasattr(type(x), "__len__") and not (
+        type(x) is MapResult and not (<MapResult>x).map.exhausted)
+
+
+cdef Map lazy_map(items):
+    """The state of a map that can still bring more members, or None."""
+    if type(items) is MapResult and not (<MapResult>items).map.exhausted:
+        return (<MapResult>items).map
+    return None
+
+
+cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
+    w.copying = copying
+    w.objects = False
+    w.deepest = deepest
+    w.failed = -1
+    w.pending.v = NULL
+    w.pending.n = w.pending.cap = w.pending.head = 0
+
+
+# ---------------------------------------------------------------- from runs to drivers
+
+@cython.final
+cdef class Outbox:
+    """The ready tasks of all runs of a driver, first come first served between runs.
+
+    Lane 0 holds activities, lane 1 sub-workflows. `on_full` is called from within workflow code after
+    every `full_at` new tasks, so that a driver can send some while the code is still calling.
+    """
+    cdef object lane0, lane1             # deques of runs that have ready tasks
+    cdef readonly Py_ssize_t waiting     # ready activities
+    cdef readonly Py_ssize_t children    # ready sub-workflows
+    cdef readonly list ended             # runs that ended since the driver last took them
+    cdef readonly list restless          # runs with orders to take
+    cdef readonly list broken            # (run, node, exception): arguments could not be put together
+    cdef public object on_full
+    cdef public Py_ssize_t full_at
+    cdef readonly bint pumping
+    cdef Py_ssize_t fresh
+    cdef dict costs
+
+    def __cinit__(self):
+        self.lane0 = deque()
+        self.lane1 = deque()
+        self.ended = []
+        self.restless = []
+        self.broken = []
+        self.full_at = sys.maxsize
+        self.costs = {}
+
+    cdef int enqueue(self, Run run, int32_t id, int lane) except -1:
+        if lane:
+            push(&run.ready1, id)
+            self.children += 1
+            if not run.queued1:
+                run.queued1 = True
+                self.lane1.append(run)
+        else:
+            push(&run.ready0, id)
+            self.waiting += 1
+            self.fresh += 1
+            if not run.queued0:
+                run.queued0 = True
+                self.lane0.append(run)
+        return 0
+
+    cdef int forget(self, Run run) except -1:
+        """Drop what a run still wanted sent."""
+        self.waiting -= count(&run.ready0)
+        self.children -= count(&run.ready1)
+        run.ready0.n = run.ready0.head = run.ready1.n = run.ready1.head = 0
+        return 0
+
+    cdef int overflow(self) except -1:
+        self.fresh = 0
+        if self.on_full is not None and not self.pumping:
+            self.pumping = True
+            try:
+                self.on_full()
+            finally:
+                self.pumping = False
+        return 0
+
+    def set_cost(self, function, double seconds):
+        """Tell how long one call of a function takes; unknown ones travel alone."""
+        self.costs[function] = seconds
+
+    def next_function(self):
+        """The function of the task that `take` would take first; None if there is none."""
+        cdef Run run
+        for r in self.lane0:
+            run = <Run>r
+            if count(&run.ready0):
+                return run.functions[run.nodes[run.ready0.v[run.ready0.head]].dep]
+        return None
+
+    def take(self, Py_ssize_t limit, double budget=1e300, int lane=0):
+        """The next ready tasks, at most `limit`, until their cost exceeds `budget` seconds; or None."""
+        cdef Batch batch = Batch.__new__(Batch)
+        cdef Run run
+        cdef Ints *ready
+        cdef int32_t id, slot
+        cdef double total = 0.0, cost = 0.0
+        cdef object last = None
+        runs = self.lane1 if lane else self.lane0
+        batch.start()
+        while runs and batch.ids.n < limit and total < budget:
+            run = <Run>runs[0]
+            ready = &run.ready1 if lane else &run.ready0
+            slot = <int32_t>len(batch.runs)
+            batch.runs.append(run)
+            while count(ready) and batch.ids.n < limit:
+                id = ready.v[ready.head]
+                function = run.functions[run.nodes[id].dep]
+                if budget < 1e300 and function is not last:
+                    last = function
+                    known = self.costs.get(function)
+                    cost = 1e200 if known is None else known
+                if batch.ids.n and total + cost > budget:
+                    total = budget                  # the next one does not fit
+                    break
+                shift_out(ready)
+                if lane:
+                    self.children -= 1
+                else:
+                    self.waiting -= 1
+                if run.nodes[id].state != READY:
+                    run.release(id)                 # cancelled meanwhile
+                    continue
+                total += cost
+                self.pack(batch, run, id, slot, function)
+            runs.popleft()
+            if count(ready):
+                runs.append(run)                    # fair between runs
+            elif lane:
+                run.queued1 = False
+            else:
+                run.queued0 = False
+        if not batch.ids.n:
+            return None
+        return batch
+
+    cdef int pack(self, Batch batch, Run run, int32_t id, int32_t slot, function) except -1:
+        cdef PyObject *payload
+        try:
+            if run.nodes[id].flags:
+                args, kwargs = run.arguments(id)
+            else:
+                args, kwargs = <object>run.nodes[id].payload, None
+        except Exception as error:
+            self.broken.append((run, id, error))
+            return 0
+        run.move(id, ON_TAKE)
+        run.sent += 1
+        if kwargs is not None:
+            batch.keywords[batch.ids.n] = kwargs
+        if run.nodes[id].flags & HAS_OBJECTS:
+            batch.objects.append(batch.ids.n)
+        batch.calls.append(args)
+        batch.functions.append(function)
+        push(&batch.ids, id)
+        push(&batch.owners, slot)
+        payload = run.nodes[id].payload
+        run.nodes[id].payload = NULL                # the batch has it now
+        Py_XDECREF(payload)
+        return 0
+
+    def take_ended(self):
+        """The runs that ended since last asked."""
+        ended = self.ended
+        if ended:
+            self.ended = []
+        return ended
+
+    def take_restless(self):
+        """The runs that have orders to take."""
+        restless = self.restless
+        if restless:
+            self.restless = []
+        return restless
+
+    def take_broken(self):
+        """(run, node, exception) of tasks whose arguments could not be put together."""
+        broken = self.broken
+        if broken:
+            self.broken = []
+        return broken
+
+
+@cython.final
+cdef class Batch:
+    """Tasks that travel together, and the door for their outcomes."""
+    cdef list runs
+    cdef Ints ids
+    cdef Ints owners
+    cdef readonly list calls         # positional arguments of each task
+    cdef readonly list functions     # function id of each task
+    cdef readonly dict keywords      # position -> keyword arguments
+    cdef readonly list objects       # positions whose arguments hold mutable or unknown objects
+    cdef readonly Py_ssize_t done    # outcomes received
+
+    cdef int start(self) except -1:
+        self.runs = []
+        self.calls = []
+        self.functions = []
+        self.keywords = {}
+        self.objects = []
+        return 0
+
+    def __dealloc__(self):
+        discard(&self.ids)
+        discard(&self.owners)
+
+    def __len__(self):
+        return self.ids.n
+
+    cdef Run run_of(self, Py_ssize_t i):
+        if i < 0 or i >= self.ids.n:
+            raise IndexError(f"batch position {i}")
+        return <Run>self.runs[self.owners.v[i]]
+
+    def run(self, Py_ssize_t i):
+        return self.run_of(i)
+
+    def node(self, Py_ssize_t i):
+        self.run_of(i)
+        return self.ids.v[i]
+
+    def key(self, Py_ssize_t i):
+        return self.run_of(i).key(self.ids.v[i])
+
+    def name(self, Py_ssize_t i):
+        cdef Run run = self.run_of(i)
+        return run.names[run.nodes[self.ids.v[i]].dep]
+
+    def wanted(self, Py_ssize_t i):
+        """Whether the run still waits for this task."""
+        cdef Run run = self.run_of(i)
+        return not (run.closed or run.ended) and run.nodes[self.ids.v[i]].state == SENT
+
+    def complete(self, Py_ssize_t first, list values, failures, double time=0.0):
+        """Events for the tasks from position `first` on; `failures` maps positions to Failures."""
+        cdef Py_ssize_t i = first - 1
+        cdef Run run
+        self.done += len(values)
+        for value in values:
+            i += 1
+            run = self.run_of(i)
+            if run.closed or run.ended:
+                continue
+            if failures is not None and i in failures:
+                run.complete(self.ids.v[i], failures[i], True, time)
+            else:
+                run.complete(self.ids.v[i], value, False, time)
+
+
+fill_kinds()
+
+
+def run_plain(factory, names, functions, args, kwargs, seed=0, time=0.0):
+    """Run a workflow without an engine: each call is made at once. Returns the ended run."""
+    cdef Outbox outbox = Outbox()
+    cdef Run run = Run(factory, names, outbox, functions=functions, args=args, kwargs=kwargs, seed=seed,
+                       plain=True)
+    thread = PyThread_get_thread_ident()
+    before = PLAIN.get(thread)
+    run.thread = thread
+    run.clock = time
+    run.running = True
+    PLAIN[thread] = run
+    try:
+        run._execute()
+        run.conclude()
+    finally:
+        run.running = False
+        if before is None:
+            PLAIN.pop(thread, None)
+        else:
+            PLAIN[thread] = before
+    return run

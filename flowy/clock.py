@@ -1,0 +1,65 @@
+"""The verbs of workflow code that tell or take time, and those of chance.
+
+Owns: `now`, `sleep`, `timer`, `random` and `uuid4`. In a run they are answered from its events and its
+seed, so replays get the same answers; in plain Python they ask the machine.
+
+May not know: engines. Its neighbour is `results`, which has the verbs that need no clock.
+"""
+
+from __future__ import annotations
+
+import random as _random
+import time as _time
+import uuid as _uuid
+from datetime import datetime, timezone
+from typing import Any
+
+from flowy._sched import current
+from flowy.errors import UsageError
+from flowy.results import wait
+
+__all__ = ["now", "random", "sleep", "timer", "uuid4"]
+
+
+def now() -> datetime:
+    """The time, aware, in UTC. In a run it is the time of the latest event and never goes back."""
+    run = current()
+    return datetime.fromtimestamp(_time.time() if run is None else run.time, timezone.utc)
+
+
+def timer(seconds: float) -> Any:
+    """A result that is known (None) when `seconds` have passed; in plain Python they pass at once.
+
+    Raises:
+        UsageError: `seconds` is negative or no number.
+    """
+    run = current()
+    if run is not None and not run.is_plain:
+        return run.timer(seconds)
+    if not seconds >= 0:
+        raise UsageError(f"a timer needs a number of seconds from 0 on, not {seconds}")
+    _time.sleep(seconds)
+    return None
+
+
+def sleep(seconds: float) -> None:
+    """Wait for `seconds`. In a run this holds no worker.
+
+    Raises:
+        UsageError: `seconds` is negative or no number.
+    """
+    wait(timer(seconds))
+
+
+def random() -> float:
+    """A random number in [0, 1), the same in every replay of a run."""
+    run = current()
+    return _random.random() if run is None else run.random.random()
+
+
+def uuid4() -> _uuid.UUID:
+    """A random UUID, the same in every replay of a run."""
+    run = current()
+    if run is None:
+        return _uuid.uuid4()
+    return _uuid.UUID(int=run.random.getrandbits(128), version=4)

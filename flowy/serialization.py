@@ -1,0 +1,204 @@
+"""Objects to bytes and back: the only room that knows pickle and cloudpickle.
+
+Owns: how functions, calls, values and exceptions cross to another process, and the path to whatever
+in them can't. C pickle first; cloudpickle where that fails, or where the bytes name a module that the
+other side can't import (`__main__`, or one registered by value).
+
+May not know: who sends what to whom. Only bytes that this program's own workers wrote are ever
+unpickled. Its neighbours are `local.pool` and `local.worker`, the two ends of the pipe.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flowy.errors import UsageError, describe
+
+PROTOCOL = 5
+MAX_NESTING = 500
+_ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
+_HINT = "pass what is needed to make it instead, or use executor='threads'"
+
+loads = pickle.loads
+
+
+def dumps(value: Any) -> bytes:
+    """`value` as bytes that a worker of this program can load.
+
+    Raises:
+        Exception: whatever pickling raised; see `explain` for a message with the path.
+    """
+    try:
+        data = pickle.dumps(value, PROTOCOL)
+    except UsageError:
+        raise
+    except Exception:
+        return _dumps_by_value(value)
+    return _dumps_by_value(value) if _names_local_module(data) else data
+
+
+def _dumps_by_value(value: Any) -> bytes:
+    import cloudpickle
+
+    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL)
+    return data
+
+
+def _names_local_module(data: bytes) -> bool:
+    """Whether the bytes name a module that only this process has."""
+    if b"__main__" in data:
+        return True
+    cloudpickle = sys.modules.get("cloudpickle")
+    if cloudpickle is None:
+        return False
+    return any(name.encode() in data for name in cloudpickle.list_registry_pickle_by_value())
+
+
+def dump_function(function: Any, name: str) -> bytes:
+    """An activity as bytes.
+
+    Raises:
+        UsageError: it can't be pickled; the message has the path to what can't.
+    """
+    try:
+        return _dumps_by_value(function)
+    except Exception as error:
+        raise UsageError(explain(error, function, name, f"the activity {name!r}")) from error
+
+
+def dump_calls(
+    functions: Sequence[int],
+    calls: Sequence[Any],
+    keywords: dict[int, dict[str, Any]],
+    objects: Sequence[int],
+) -> bytes:
+    """A batch as one pickle. Calls that hold objects are pickled each on its own, so that two tasks
+    of a batch never share an object that one of them may change."""
+    which: Any = functions
+    if functions.count(functions[0]) == len(functions):
+        which = functions[0]
+    if objects:
+        calls = list(calls)
+        keywords = dict(keywords)
+        for i in objects:
+            calls[i] = dumps((calls[i], keywords.pop(i, None)))
+    return dumps((which, calls, keywords, objects))
+
+
+def load_calls(data: bytes) -> tuple[list[int], list[Any], dict[int, dict[str, Any]]]:
+    """(function ids, positional arguments, keyword arguments by position) of `dump_calls`."""
+    which, calls, keywords, objects = loads(data)
+    for i in objects:
+        calls[i], kwargs = loads(calls[i])
+        if kwargs is not None:
+            keywords[i] = kwargs
+    functions = [which] * len(calls) if type(which) is int else which
+    return functions, calls, keywords
+
+
+def dump_exception(error: BaseException) -> bytes | None:
+    """`error` as bytes, None if it would not arrive whole on the other side."""
+    try:
+        data = dumps(error)
+        return data if type(loads(data)) is type(error) else None
+    except Exception:
+        return None
+
+
+def load_exception(data: bytes | None) -> BaseException | None:
+    """The exception behind `dump_exception`'s bytes; None where this process can't make it."""
+    if data is None:
+        return None
+    try:
+        error = loads(data)
+    except Exception:
+        return None
+    return error if isinstance(error, BaseException) else None
+
+
+def explain(error: BaseException, value: Any, root: str, what: str) -> str:
+    """Why `what` can't be pickled: the path from `root` to the culprit, and the way out."""
+    if isinstance(error, RecursionError):
+        return (
+            f"{what} can't be pickled: it nests too deep (containers may nest {MAX_NESTING} deep); "
+            "flatten it"
+        )
+    path, culprit, reason = find_unpicklable(value, root)
+    if isinstance(reason, UsageError):
+        return f"{what} can't be sent: at {path}: {reason}"
+    cause = describe(reason or error)
+    kind = type(culprit).__qualname__
+    return f"{what} can't be pickled: {path} (a {kind}) raised {cause}; {_HINT}"
+
+
+def find_unpicklable(value: Any, root: str) -> tuple[str, Any, BaseException | None]:
+    """The deepest part of `value` that can't be pickled: its path, itself, and what it raised.
+
+    >>> import threading
+    >>> find_unpicklable({'db': [1, threading.Lock()]}, 'args[0]')[0]
+    "args[0]['db'][1]"
+    """
+    path, reason = root, _pickling_error(value)
+    seen = {id(value)}
+    while reason is not None:
+        for step, child in _parts(value):
+            if type(child) in _ATOMS or id(child) in seen:
+                continue
+            seen.add(id(child))
+            error = _pickling_error(child)
+            if error is not None:
+                value, path, reason = child, path + step, error
+                break
+        else:
+            break
+    return path, value, reason
+
+
+def _pickling_error(value: Any) -> BaseException | None:
+    try:
+        dumps(value)
+    except Exception as error:
+        return error
+    return None
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """What pickle would go into, with the step that leads there. Never asks a result to look."""
+    kind = type(value)
+    if kind.__module__ == "flowy._sched":
+        return
+    if issubclass(kind, dict):
+        for key, item in dict.items(value):
+            yield f"[{key!r}]", item
+    elif issubclass(kind, (list, tuple)):
+        for i, item in enumerate(value):
+            yield f"[{i}]", item
+    elif issubclass(kind, (set, frozenset)):
+        for item in value:
+            yield "{…}", item
+    if getattr(value, "__closure__", None) and hasattr(value, "__code__"):
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__, strict=True):
+            yield f".{name}", cell.cell_contents
+        return
+    if getattr(value, "__func__", None) is not None:
+        yield ".__self__", value.__self__
+        return
+    if hasattr(value, "__code__"):
+        for name in value.__code__.co_names:
+            if name in value.__globals__:
+                yield f".{name}", value.__globals__[name]
+        return
+    try:
+        fields = dict(vars(value))
+    except TypeError:
+        fields = {}
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, name):
+                fields[name] = getattr(value, name)
+    for name, item in fields.items():
+        yield f".{name}", item
