@@ -1,0 +1,73 @@
+"""Workflows as plain single-threaded Python.
+
+A call of a dependency returns a result at once; what can run at the same time is inferred from where
+results go. See the README for the tour, `LocalWorkflow` for running on this machine, and `wait`,
+`first`, `finish_order`, `parallel_reduce` and `map` for the verbs of workflow code.
+
+This file only hands on the public names.
+"""
+
+from flowy._version import __version__
+from flowy.clock import now, random, sleep, timer, uuid4
+from flowy.errors import (
+    CancelRequested,
+    FlowyError,
+    InternalError,
+    NondeterminismError,
+    TaskCancelled,
+    TaskError,
+    TaskTimedout,
+    TaskUsageError,
+    UsageError,
+    WorkerDied,
+)
+from flowy.local.engine import LocalWorkflow, Progress, Run, Usage
+from flowy.plain import plain
+from flowy.replay import Replay
+from flowy.results import (
+    cancel,
+    finish_order,
+    first,
+    is_result,
+    map,
+    parallel_reduce,
+    restart,
+    side_effect,
+    signal,
+    wait,
+)
+
+__all__ = [
+    "CancelRequested",
+    "FlowyError",
+    "InternalError",
+    "LocalWorkflow",
+    "NondeterminismError",
+    "Progress",
+    "Replay",
+    "Run",
+    "TaskCancelled",
+    "TaskError",
+    "TaskTimedout",
+    "TaskUsageError",
+    "Usage",
+    "UsageError",
+    "WorkerDied",
+    "__version__",
+    "cancel",
+    "finish_order",
+    "first",
+    "is_result",
+    "map",
+    "now",
+    "parallel_reduce",
+    "plain",
+    "random",
+    "restart",
+    "side_effect",
+    "signal",
+    "sleep",
+    "timer",
+    "uuid4",
+    "wait",
+]

@@ -1,0 +1,221 @@
+"""Run a batch of calls and keep what each came to. The same loop in workers, threads and executors.
+
+Owns: calling activities, and turning whatever happens into outcomes: a value, or a record of the
+failure that can cross to the driver.
+
+May not know: pipes, processes, runs. Its neighbours: `worker` calls it in a process, `executors` in
+threads and in foreign executors.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any, NamedTuple
+
+from flowy import serialization
+from flowy.errors import Failure, FailureKind, UsageError, describe
+
+_CO_COROUTINE = 0x80
+_CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
+
+
+class Trouble(NamedTuple):
+    """How a call failed, in a form that crosses between processes."""
+
+    message: str
+    remote_traceback: str
+    exception: bytes | None
+    misused: bool = False
+    kind: FailureKind = "failed"
+
+
+class Outcomes(NamedTuple):
+    """What the calls of a batch came to, from position `first` on."""
+
+    first: int
+    values: list[Any]
+    failures: dict[int, Trouble | BaseException]
+    spent: dict[int, tuple[int, float]]
+    """By function: how many calls, how many seconds."""
+
+
+Flush = Callable[[Outcomes], None]
+
+
+def prepare(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as the loop calls it: an `async def` runs to its end under asyncio."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        code = getattr(vars(type(function)).get("__call__"), "__code__", None)
+    if code is None or not code.co_flags & _CO_COROUTINE:
+        return function
+
+    def run_async(*args: Any, **kwargs: Any) -> Any:
+        import asyncio
+
+        return asyncio.run(function(*args, **kwargs))
+
+    return run_async
+
+
+def run_calls(
+    functions: Mapping[int, Callable[..., Any]],
+    which: Sequence[int],
+    calls: Sequence[Any],
+    keywords: Mapping[int, Mapping[str, Any]],
+    *,
+    flush: Flush | None = None,
+    flush_after: float = 0.005,
+    through: tuple[type[BaseException], ...] = (),
+) -> Outcomes:
+    """Call one after the other; returns the outcomes that were not flushed before.
+
+    Args:
+        functions: by id.
+        which, calls, keywords: of each task its function, positional and keyword arguments.
+        flush: takes what is done so far whenever `flush_after` seconds have passed.
+        through: exceptions that end the loop instead of failing their task.
+    """
+    clock = time.perf_counter
+    first = 0
+    values: list[Any] = []
+    failures: dict[int, Trouble | BaseException] = {}
+    spent: dict[int, tuple[int, float]] = {}
+    current, n, seconds = which[0], 0, 0.0
+    flushed = before = clock()
+    for i, args in enumerate(calls):
+        if which[i] != current:
+            _add(spent, current, n, seconds)
+            current, n, seconds = which[i], 0, 0.0
+        try:
+            if i in keywords:
+                value = functions[current](*args, **keywords[i])
+            else:
+                value = functions[current](*args)
+            if type(value) in _CANT_RETURN:
+                raise _cant_return(value)
+            values.append(value)
+        except through:
+            raise
+        except BaseException as error:
+            values.append(None)
+            failures[i] = error
+        now = clock()
+        n += 1
+        seconds += now - before
+        before = now
+        if flush is not None and now - flushed > flush_after and i + 1 < len(calls):
+            _add(spent, current, n, seconds)
+            flush(Outcomes(first, values, failures, spent))
+            first, values, failures, spent = i + 1, [], {}, {}
+            n, seconds = 0, 0.0
+            flushed = before = clock()
+    _add(spent, current, n, seconds)
+    return Outcomes(first, values, failures, spent)
+
+
+def _add(spent: dict[int, tuple[int, float]], function: int, n: int, seconds: float) -> None:
+    if n:
+        calls, total = spent.get(function, (0, 0.0))
+        spent[function] = (calls + n, total + seconds)
+
+
+def _cant_return(value: Any) -> UsageError:
+    kind = type(value).__name__
+    if hasattr(value, "close"):
+        value.close()
+    way_out = (
+        "return a list, or make the items activities of their own"
+        if kind.endswith("generator")
+        else "make the activity itself an `async def`, or await it inside"
+    )
+    return UsageError(f"the activity returned a {kind}, which can't be passed on: {way_out}")
+
+
+def to_trouble(error: BaseException) -> Trouble:
+    """`error` as a record that can be pickled whatever it holds."""
+    trace = error.__traceback__
+    if trace is not None and trace.tb_frame.f_code is run_calls.__code__:
+        trace = trace.tb_next  # the user's frames only
+    try:
+        text = "".join(traceback.format_exception(type(error), error, trace))
+    except Exception:
+        text = "".join(traceback.format_tb(trace)) + describe(error)
+    return Trouble(
+        describe(error),
+        text,
+        serialization.dump_exception(error),
+        isinstance(error, UsageError),
+    )
+
+
+def to_failure(trouble: Trouble | BaseException, key: str, name: str) -> Failure:
+    """The failure of the task `key` that `trouble` tells of."""
+    if isinstance(trouble, BaseException):
+        made = to_trouble(trouble)
+        cause: BaseException | None = trouble
+    else:
+        made = trouble
+        cause = serialization.load_exception(trouble.exception)
+    if cause is None and made.misused:
+        cause = UsageError(made.message)
+    return Failure(
+        made.message,
+        key=key,
+        name=name,
+        kind=made.kind,
+        cause=cause,
+        remote_traceback=made.remote_traceback,
+    )
+
+
+def dump_outcomes(outcomes: Outcomes) -> bytes:
+    """Outcomes as bytes; a value that can't be pickled fails its own task only."""
+    failures: dict[int, Trouble | BaseException] = {
+        i: to_trouble(error) if isinstance(error, BaseException) else error
+        for i, error in outcomes.failures.items()
+    }
+    outcomes = outcomes._replace(failures=failures)
+    try:
+        return serialization.dumps(tuple(outcomes))
+    except Exception:
+        pass
+    values = list(outcomes.values)
+    for position, value in enumerate(values):
+        try:
+            serialization.dumps(value)
+        except Exception as error:
+            values[position] = None
+            message = serialization.explain(error, value, "value", "the activity's return value")
+            failures[outcomes.first + position] = Trouble(message, "", None, True)
+    return serialization.dumps(tuple(outcomes._replace(values=values)))
+
+
+def load_outcomes(data: bytes) -> Outcomes:
+    """The outcomes behind `dump_outcomes`' bytes."""
+    return Outcomes(*serialization.loads(data))
+
+
+_loaded: dict[bytes, Callable[..., Any]] = {}
+
+
+def run_message(functions: Mapping[int, bytes], data: bytes) -> bytes:
+    """Run a pickled batch in a foreign executor's worker; functions are kept by their bytes."""
+    try:
+        which, calls, keywords = serialization.load_calls(data)
+        for pickled in functions.values():
+            if pickled not in _loaded:
+                if len(_loaded) > 1000:
+                    _loaded.clear()
+                _loaded[pickled] = prepare(serialization.loads(pickled))
+        table = {i: _loaded[pickled] for i, pickled in functions.items()}
+    except Exception as error:
+        raise UsageError(
+            f"a batch of calls can't be unpickled in the executor's worker: {describe(error)}; can "
+            f"{sys.executable} import there what this program imports?"
+        ) from error
+    return dump_outcomes(run_calls(table, which, calls, keywords))

@@ -1,0 +1,466 @@
+"""Drives runs: applies events to them, one at a time, and carries out what they ask for.
+
+Owns: the loop of one thread, and in it the runs that this thread started: roots and the sub-workflows
+under them. All of a run's code and graph stays in this thread.
+
+    ready tasks ─> batches ─> executor ─> replies ─> events ─> runs ─> ready tasks …
+
+May not know: how activities are run (`executors`), how many travel together (`batching`), or who asked
+for the run (`engine`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from typing import Any
+
+from flowy import _sched, events, serialization
+from flowy._sched import Batch, Outbox
+from flowy.config import Plan, describe
+from flowy.errors import Failure, UsageError
+from flowy.local.batch import to_failure
+from flowy.local.batching import Batching
+from flowy.local.executors import Executor
+from flowy.local.mailbox import Mailbox, Parcel, Reply
+
+log = logging.getLogger("flowy")
+
+MAX_LIVE = 10_000
+"""Sub-workflows whose code is alive at a time; one that waits for others of its own does not count."""
+OVERLAP = 2048
+"""So many new tasks, and some are sent while the workflow's code is still calling."""
+SLOW_STEP = 1.0
+"""Seconds that a step of workflow code may take before one warning tells of it."""
+
+
+class Execution:
+    """One workflow to its end, through all its restarts."""
+
+    __slots__ = (
+        "asked",
+        "asked_by",
+        "children",
+        "context",
+        "depth",
+        "linger",
+        "node",
+        "on_end",
+        "parent",
+        "plan",
+        "run",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        context: Context,
+        *,
+        parent: Execution | None = None,
+        asked_by: _sched.Run | None = None,
+        node: int = -1,
+        linger: bool = False,
+        on_end: Callable[[events.Ending, BaseException | None], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.context = context
+        self.parent = parent
+        self.asked_by = asked_by
+        """The run of the parent (it may have restarted since) in which this is the task `node`."""
+        self.node = node
+        self.linger = linger
+        self.on_end = on_end
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        self.asked = 0
+        """Sub-workflows asked for and not ended; while there are some it does not count as live."""
+        self.children: set[Execution] = set()
+        """Those of them that have started."""
+        self.run: _sched.Run | None = None
+
+
+class Driver:
+    """The loop of one thread over one executor.
+
+    Args:
+        executor: runs the activities.
+        functions: the number under which the executor knows each activity, by plan and name.
+        patient: whether signals and cancels may come from other threads, so that a run that waits for
+            nothing else is no mistake.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        functions: Mapping[tuple[int, str], int],
+        batching: Batching,
+        *,
+        patient: bool = False,
+    ) -> None:
+        self.mailbox = Mailbox()
+        self.busy_seconds = 0.0
+        self.tasks_done = 0
+        self._executor = executor
+        self._functions = functions
+        self._batching = batching
+        self._patient = patient
+        self._outbox = Outbox()
+        self._outbox.full_at = OVERLAP
+        self._outbox.on_full = self._overlap
+        for number in functions.values():
+            if number in batching.seconds:
+                self._outbox.set_cost(number, batching.seconds[number])
+        self._in_flight = 0
+        self._live = 0
+        self._executions: set[Execution] = set()
+        self._children: list[tuple[int, int, Batch, int]] = []
+        self._timers: list[tuple[float, int, _sched.Run, int]] = []
+        self._order = itertools.count()
+        self._interrupted: BaseException | None = None
+        self._warned_slow = False
+        self._step_began = 0.0
+
+    # the loop
+
+    def run(self, execution: Execution, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Run `execution` to its end; its `on_end` hears how it ended."""
+        try:
+            self._start(execution, args, kwargs)
+            self._settle()
+            while execution in self._executions:
+                self._start_children()
+                self._send()
+                self._carry_out_orders()
+                self._receive()
+                self._settle()
+        finally:
+            self._abandon()
+
+    def _send(self) -> None:
+        """Pack ready tasks into parcels, as far as the executor has room."""
+        outbox, batching, executor = self._outbox, self._batching, self._executor
+        while outbox.waiting:
+            depth = batching.depth(outbox.next_function())
+            if executor.room(depth) <= 0 and self._in_flight:
+                return
+            batch = outbox.take(batching.limit(outbox.waiting, executor.size), batching.budget)
+            if batch is None:
+                return
+            parcel = Parcel(batch, self.mailbox)
+            if executor.pickles and not self._pack(parcel):
+                continue
+            self._in_flight += len(batch)
+            executor.submit(parcel)
+
+    def _pack(self, parcel: Parcel) -> bool:
+        """Pickle a parcel. If that fails, its good tasks go one by one and the others fail."""
+        try:
+            parcel.pack()
+            return True
+        except Exception:
+            pass
+        batch = parcel.batch
+        for i in range(len(batch)):
+            single = Parcel(batch, self.mailbox, i, 1)
+            try:
+                single.pack()
+            except Exception as error:
+                self.mailbox.put((self._fail_unpicklable, batch, i, error))
+            else:
+                self._in_flight += 1
+                self._executor.submit(single)
+        return False
+
+    def _fail_unpicklable(self, batch: Batch, i: int, error: BaseException) -> None:
+        what = f"an argument of {batch.key(i)}"
+        given: dict[Any, Any] = dict(batch.keywords.get(i, {}))
+        roots = [(f"args[{n}]", x) for n, x in enumerate(batch.calls[i])]
+        roots += [(f"kwargs[{name!r}]", x) for name, x in given.items()]
+        message = serialization.explain(error, batch.calls[i], "args", what)
+        for root, value in roots:
+            _, _, reason = serialization.find_unpicklable(value, root)
+            if reason is not None:
+                message = serialization.explain(reason, value, root, what)
+                break
+        cause = UsageError(message)
+        cause.__cause__ = error
+        failure = Failure(message, key=batch.key(i), name=batch.name(i), cause=cause)
+        batch.complete(i, [None], {i: failure}, time.time())
+
+    def _overlap(self) -> None:
+        """Called while workflow code is calling: move bytes, apply nothing."""
+        try:
+            self._tell_slow_step()
+            self._send()
+            self._executor.move()
+        except BaseException as error:
+            self._interrupted = error
+
+    def _carry_out_orders(self) -> None:
+        """Timers, draws and cancels that the runs asked for."""
+        for run in self._outbox.take_restless():
+            for order, target in run.take_orders():
+                if isinstance(order, events.StartTimer):
+                    due = time.monotonic() + order.seconds
+                    heapq.heappush(self._timers, (due, next(self._order), run, target))
+                elif isinstance(order, events.WantDraw):
+                    self.mailbox.put((run.draw, target, order.room, time.time()))
+                elif isinstance(order, events.CancelTask):
+                    self.mailbox.put((self._cancel_task, run, target, order.key))
+        for run, node, error in self._outbox.take_broken():
+            self.mailbox.put((run.fail_node, node, Failure.of(error), time.time()))
+
+    def _cancel_task(self, run: _sched.Run, node: int, key: str) -> None:
+        """Cancel a task that has not been sent; one that runs goes on and counts."""
+        for execution in self._executions:
+            child = execution.run
+            if execution.asked_by is run and execution.node == node and child is not None:
+                child.request_cancel(time.time())
+                return
+        if run.is_ready(node):
+            failure = Failure("by the workflow", key=key, name=key.rsplit("-", 2)[0], kind="cancelled")
+            run.fail_node(node, failure, time.time())
+
+    def _receive(self) -> None:
+        """Wait for replies, timers or posts, and apply them in the order in which they came."""
+        if self._interrupted is not None:
+            raise self._interrupted
+        if self._outbox.ended or not self._executions:
+            return
+        if not self.mailbox:
+            self._executor.collect(self.mailbox, self._patience())
+        self._fire_timers()
+        for item in self.mailbox.take():
+            self._step_began = time.monotonic()
+            if type(item) is Reply:
+                self._apply(item)
+            else:
+                function, *args = item
+                function(*args)
+            self._tell_slow_step()
+
+    def _patience(self) -> float | None:
+        """How long to wait for the mailbox; raises if nothing can ever come."""
+        if self._timers:
+            return max(0.0, self._timers[0][0] - time.monotonic())
+        if self._outbox.waiting or self._outbox.children or self._outbox.restless:
+            return 0.0
+        if self._children and self._live < MAX_LIVE:
+            return 0.0
+        if not self._in_flight and not self._patient:
+            self._fail_stuck()
+            return 0.0
+        return None
+
+    def _apply(self, reply: Reply) -> None:
+        """Outcomes become events."""
+        parcel, outcomes = reply.parcel, reply.outcomes
+        first = parcel.first + outcomes.first
+        batch = parcel.batch
+        failures = None
+        if outcomes.failures:
+            failures = {}
+            for i, trouble in outcomes.failures.items():
+                at = parcel.first + i
+                failures[at] = to_failure(trouble, batch.key(at), batch.name(at))
+        self._in_flight -= len(outcomes.values)
+        self.tasks_done += len(outcomes.values)
+        self._batching.learn(outcomes.spent)
+        for function, (_, seconds) in outcomes.spent.items():
+            self.busy_seconds += seconds
+            self._outbox.set_cost(function, self._batching.seconds[function])
+        batch.complete(first, outcomes.values, failures, time.time())
+
+    def _fire_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, run, node = heapq.heappop(self._timers)
+            run.finish_node(node, None, time.time())
+
+    def _tell_slow_step(self) -> None:
+        """Warn once when nothing else could move for long because of workflow code."""
+        now = time.monotonic()
+        took, self._step_began = now - self._step_began, now
+        if not self._warned_slow and took > SLOW_STEP:
+            self._warned_slow = True
+            log.warning(
+                "workflow code worked for %.1f s in one step; other runs and replies wait meanwhile: "
+                "move the work into an activity",
+                took,
+            )
+
+    # runs
+
+    def _start(self, execution: Execution, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        plan = execution.plan
+        n = len(plan.activities)
+        functions = [self._functions[id(plan), name] for name in plan.activities]
+        run = _sched.Run(
+            plan.factory,
+            plan.names,
+            self._outbox,
+            functions=functions + [-1] * len(plan.workflows),
+            lanes=[0] * n + [1] * len(plan.workflows),
+            args=args,
+            kwargs=kwargs,
+            context=execution.context,
+            seed=random.getrandbits(64),
+            linger=execution.linger,
+        )
+        run.owner = execution
+        execution.run = run
+        if execution not in self._executions:
+            self._executions.add(execution)
+            self._live += 1
+        self._step_began = time.monotonic()
+        run.start(time.time())
+        self._tell_slow_step()
+
+    def _start_children(self) -> None:
+        """Start sub-workflows that are asked for, the deepest first."""
+        while True:
+            self._queue_children()
+            if not self._children or self._live >= MAX_LIVE:
+                return
+            _, _, batch, i = heapq.heappop(self._children)
+            if not batch.wanted(i):
+                self._child_over(batch.run(i).owner)
+                continue
+            asked_by = batch.run(i)
+            parent: Execution = asked_by.owner
+            child = Execution(
+                parent.plan.workflows[batch.name(i)],
+                asked_by.copy_context(),
+                parent=parent,
+                asked_by=asked_by,
+                node=batch.node(i),
+            )
+            parent.children.add(child)
+            self._start(child, batch.calls[i], batch.keywords.get(i, {}))
+            self._settle()
+
+    def _queue_children(self) -> None:
+        while self._outbox.children:
+            batch = self._outbox.take(1 << 30, lane=1)
+            if batch is None:
+                return
+            for i in range(len(batch)):
+                parent: Execution = batch.run(i).owner
+                if parent.asked == 0:
+                    self._live -= 1
+                parent.asked += 1
+                entry = (-parent.depth, next(self._order), batch, i)
+                heapq.heappush(self._children, entry)
+
+    def _child_over(self, parent: Execution) -> None:
+        parent.asked -= 1
+        if parent.asked == 0 and parent in self._executions:
+            self._live += 1
+
+    def _settle(self) -> None:
+        """Ends of runs: restart them, tell their parents, tell who asked."""
+        while self._outbox.ended:
+            for run in self._outbox.take_ended():
+                self._end(run)
+
+    def _end(self, run: _sched.Run) -> None:
+        execution: Execution = run.owner
+        outcome, exception = run.outcome, run.exception
+        assert outcome is not None
+        if exception is not None and not isinstance(exception, Exception):
+            self._interrupted = exception
+        tell_of_loose_ends(run)
+        for child in list(execution.children):
+            self._discard(child)
+        run.close()
+        if isinstance(outcome, events.Restart):
+            self._start(execution, outcome.args, outcome.kwargs)
+            return
+        self._leave(execution)
+        if execution.on_end is not None:
+            execution.on_end(outcome, exception)
+        parent = execution.asked_by
+        if parent is None:
+            return
+        if isinstance(outcome, events.Complete):
+            parent.finish_node(execution.node, outcome.value, time.time())
+        else:
+            assert exception is not None
+            node = execution.node
+            failure = Failure.of(exception, key=parent.key_of(node), name=parent.name_of(node))
+            parent.fail_node(node, failure, time.time())
+
+    def _leave(self, execution: Execution) -> None:
+        """An execution is over: it counts no more, here and at its parent."""
+        self._executions.discard(execution)
+        if execution.asked == 0:
+            self._live -= 1
+        if execution.parent is not None:
+            execution.parent.children.discard(execution)
+            self._child_over(execution.parent)
+
+    def _discard(self, execution: Execution) -> None:
+        """End an execution whose parent has ended, and all below it; nobody hears of it."""
+        for child in list(execution.children):
+            self._discard(child)
+        if execution.run is not None:
+            close(execution.run, execution.plan)
+        self._leave(execution)
+
+    def _fail_stuck(self) -> None:
+        """Nothing can ever come: end the runs that wait for nothing, the deepest first."""
+        execution = max(self._executions, key=lambda e: e.depth)
+        run = execution.run
+        assert run is not None
+        frame = run.waits_in
+        where = f", at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
+        what = ", ".join(run.unknowns()) or run.waiting_for
+        error = UsageError(
+            f"the workflow {describe(execution.plan.factory)} waits for {what}{where}, and nothing is "
+            "running that could ever bring it: signals can only come to a run that was started with "
+            "start()"
+        )
+        execution.linger = False
+        run.give_up(error)
+
+    def _abandon(self) -> None:
+        """Discard whatever is still running."""
+        for execution in sorted(self._executions, key=lambda e: -e.depth):
+            if execution.run is not None:
+                close(execution.run, execution.plan)
+        self._executions.clear()
+        self._timers.clear()
+        self._children.clear()
+
+
+def close(run: _sched.Run, plan: Plan) -> None:
+    """Discard a run; says so if its code would not leave."""
+    if not run.close():
+        log.warning(
+            "a discarded run of %s would not leave: its code swallows BaseException",
+            describe(plan.factory),
+        )
+
+
+def tell_of_loose_ends(run: _sched.Run) -> None:
+    """One warning each for failures that nobody looked at, and for tasks left running."""
+    count = run.failures - run.looked
+    first = next((failure for failure in run.unlooked if not failure.looked), None)
+    if count > 0 and first is not None:
+        log.warning(
+            "%d failed task%s of an ended run %s never looked at; the first: %r",
+            count,
+            "" if count == 1 else "s",
+            "was" if count == 1 else "were",
+            first,
+        )
+    if run.sent:
+        log.warning(
+            "a run ended while %d of its tasks were running: their results are ignored "
+            "(return them, wait for them, or run(…, _wait=True))",
+            run.sent,
+        )

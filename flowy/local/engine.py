@@ -1,0 +1,393 @@
+"""The face of the local engine: configure a workflow, run it, keep its workers.
+
+Owns: `LocalWorkflow` and `Run`, the handle of a run in the background; the life of the executor that
+runs share; the numbers of functions.
+
+May not know: graphs, pipes, batches. Its neighbour is `driver`, of which each run gets one, in the
+thread that runs it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from contextvars import copy_context
+from types import TracebackType
+from typing import Any, Literal, NamedTuple
+
+from flowy import events
+from flowy.config import (
+    Factory,
+    Plan,
+    check_activity,
+    check_factory,
+    check_fit,
+    check_name,
+    describe,
+)
+from flowy.errors import UsageError
+from flowy.local.batching import Batching
+from flowy.local.driver import Driver, Execution
+from flowy.local.executors import Executor, ExecutorChoice, check_choice, make_executor
+from flowy.local.pool import StartMethod
+
+__all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
+
+Status = Literal["running", "completed", "failed", "cancelled"]
+
+
+class Progress(NamedTuple):
+    """How far the calls of one dependency are; failed ones are not counted as done."""
+
+    asked: int
+    done: int
+    failed: int
+
+
+class Usage(NamedTuple):
+    """What a run took: seconds by the clock, seconds in activities over all workers."""
+
+    elapsed: float
+    busy: float
+    workers: int
+    tasks: int
+
+
+class LocalWorkflow:
+    """A workflow and its dependencies, to be run on this machine.
+
+    Args:
+        factory: a class, or any callable, that takes the dependencies by name and returns the workflow.
+        activity_workers: how many activities run at a time; the CPUs that this process may use if None.
+        workflow_workers: accepted for flowy 0.4; sub-workflows need no workers.
+        executor: 'processes', 'threads', 'inline' (the same thread, for pdb), or any
+            `concurrent.futures.Executor` class, factory or instance.
+        start_method: how worker processes start: 'spawn' (a clean interpreter that never imports
+            `__main__`), or 'fork'.
+
+    Raises:
+        UsageError: an argument can't be used.
+
+    As a context manager it keeps the workers between runs. It may be run many times, and from several
+    threads.
+
+    >>> class Twice:
+    ...     def __init__(self, double): self.double = double
+    ...     def __call__(self, n): return self.double(self.double(n))
+    >>> w = LocalWorkflow(Twice, executor='inline')
+    >>> w.conf_activity('double', lambda n: 2 * n)
+    >>> w.run(5)
+    20
+    """
+
+    def __init__(
+        self,
+        factory: Factory,
+        activity_workers: int | None = None,
+        workflow_workers: int | None = None,
+        executor: ExecutorChoice = "processes",
+        *,
+        start_method: StartMethod = "spawn",
+    ) -> None:
+        check_factory(factory)
+        check_choice(executor, start_method, activity_workers)
+        self._factory = factory
+        self._activities: dict[str, Callable[..., Any]] = {}
+        self._workflows: dict[str, LocalWorkflow] = {}
+        self._workers = activity_workers
+        self._choice = executor
+        self._start_method: StartMethod = start_method
+        self._lock = threading.Lock()
+        self._executor: Executor | None = None
+        self._users = 0
+        self._batching = Batching()
+
+    def __repr__(self) -> str:
+        names = ", ".join([*self._activities, *self._workflows])
+        return f"<LocalWorkflow {describe(self._factory)}({names})>"
+
+    # configuration
+
+    def conf_activity(self, name: str, activity: Callable[..., Any], **options: Any) -> None:
+        """Give the dependency `name` an activity: any callable.
+
+        Raises:
+            UsageError: the name, the activity or an option can't be used.
+        """
+        self._check_name(name)
+        check_activity(name, activity, options)
+        self._activities[name] = activity
+
+    def conf_workflow(self, name: str, workflow: LocalWorkflow | Factory) -> None:
+        """Give the dependency `name` another workflow: a `LocalWorkflow`, or a factory that needs no
+        dependencies. It runs on the workers of this one.
+
+        Raises:
+            UsageError: the name or the workflow can't be used.
+        """
+        self._check_name(name)
+        if not isinstance(workflow, LocalWorkflow):
+            check_factory(workflow)
+            workflow = LocalWorkflow(workflow, executor="inline")
+        self._workflows[name] = workflow
+
+    def _check_name(self, name: str) -> None:
+        check_name(name, {**self._activities, **self._workflows}, self._factory)
+
+    def _plan(self, made: dict[int, Plan]) -> Plan:
+        """The checked configuration of this workflow and of those below it (they may be recursive)."""
+        if id(self) in made:
+            return made[id(self)]
+        plan = made[id(self)] = Plan(self._factory, dict(self._activities))
+        check_fit(self._factory, (*self._activities, *self._workflows))
+        for name, workflow in self._workflows.items():
+            plan.workflows[name] = workflow._plan(made)
+        return plan
+
+    # running
+
+    def _prepare(self, kwargs: dict[str, Any]) -> dict[int, Plan]:
+        """All plans that a run with these keyword arguments needs, checked."""
+        unknown = [name for name in kwargs if name.startswith("_")]
+        if unknown:
+            raise UsageError(
+                f"unknown option {', '.join(unknown)}: names that start with an underscore are options "
+                "of the run; there is _wait"
+            )
+        made: dict[int, Plan] = {}
+        self._plan(made)
+        return made
+
+    def run(self, *args: Any, _wait: bool = False, **kwargs: Any) -> Any:
+        """Run the workflow with this input and return its value.
+
+        Args:
+            _wait: at the end also wait for the calls that the value does not need.
+
+        Raises:
+            UsageError: the configuration does not fit, or flowy was misused in the workflow.
+            TaskError: a task failed and the workflow did not handle it.
+            Exception: whatever the workflow raised itself.
+        """
+        made = self._prepare(kwargs)
+        outcome: list[tuple[events.Ending, BaseException | None]] = []
+        with self._borrowed() as executor, self._driver(executor, made, patient=False) as driver:
+            execution = Execution(
+                made[id(self)],
+                copy_context(),
+                linger=_wait,
+                on_end=lambda *how: outcome.append(how),
+            )
+            driver.run(execution, args, kwargs)
+        command, exception = outcome[0]
+        del outcome[:]
+        if isinstance(command, events.Complete):
+            return command.value
+        assert exception is not None
+        try:
+            raise exception
+        finally:
+            del exception, command  # a traceback that holds its own exception is a cycle
+
+    def start(self, *args: Any, _wait: bool = False, **kwargs: Any) -> Run:
+        """Start a run in the background and return its handle.
+
+        Raises:
+            UsageError: the configuration does not fit.
+        """
+        made = self._prepare(kwargs)
+        handle = Run()
+        execution = Execution(made[id(self)], copy_context(), linger=_wait, on_end=handle._ended)
+        ready = threading.Event()
+
+        def work() -> None:
+            try:
+                with (
+                    self._borrowed() as executor,
+                    self._driver(executor, made, patient=True) as driver,
+                ):
+                    handle._begin(driver, execution, executor.size)
+                    ready.set()
+                    driver.run(execution, args, kwargs)
+            except BaseException as error:
+                handle._broke(error)
+            finally:
+                ready.set()
+                handle._finish()
+
+        handle._thread = threading.Thread(target=work, name=f"flowy-{handle.id}", daemon=True)
+        handle._thread.start()
+        ready.wait()
+        return handle
+
+    @contextmanager
+    def _driver(self, executor: Executor, made: dict[int, Plan], *, patient: bool) -> Iterator[Driver]:
+        """A driver whose functions the executor knows."""
+        functions: dict[tuple[int, str], int] = {}
+        try:
+            for plan in made.values():
+                for name, activity in plan.activities.items():
+                    functions[id(plan), name] = executor.register(name, activity)
+            yield Driver(executor, functions, self._batching, patient=patient)
+        finally:
+            for number in functions.values():
+                executor.release(number)
+
+    # the executor, shared by all runs that are under way
+
+    def __enter__(self) -> LocalWorkflow:
+        self._borrow()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._give_back()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Executor]:
+        executor = self._borrow()
+        try:
+            yield executor
+        finally:
+            self._give_back()
+
+    def _borrow(self) -> Executor:
+        with self._lock:
+            if self._executor is None:
+                self._executor = make_executor(self._choice, self._workers, self._start_method)
+            self._users += 1
+            return self._executor
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.close()
+
+
+class Run:
+    """The handle of a run in the background."""
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex
+        self._outcome: futures.Future[Any] = futures.Future()
+        self._thread: threading.Thread | None = None
+        self._driver: Driver | None = None
+        self._execution: Execution | None = None
+        self._cancelled = False
+        self._progress: dict[str, Progress] = {}
+        self._began = time.monotonic()
+        self._workers = 0
+        self._usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}, {self.status}>"
+
+    @property
+    def status(self) -> Status:
+        """'running', 'completed', 'failed' or 'cancelled'."""
+        if not self._outcome.done():
+            return "running"
+        if self._outcome.exception() is None:
+            return "completed"
+        return "cancelled" if self._cancelled else "failed"
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The workflow's value; waits for it, at most `timeout` seconds.
+
+        Raises:
+            TimeoutError: it is not there in time.
+            Exception: what the run failed with, as from `LocalWorkflow.run`.
+        """
+        try:
+            value = self._outcome.result(timeout)
+        except futures.TimeoutError:
+            if self._outcome.done():
+                raise
+            raise TimeoutError(f"run {self.id} is not done after {timeout} s") from None
+        finally:
+            if self._outcome.done() and self._thread is not None:
+                self._thread.join()
+        return value
+
+    def signal(self, name: str, value: Any = None) -> None:
+        """Send the run the signal `name`; `flowy.signal(name)` in the workflow stands for it.
+
+        Raises:
+            UsageError: the run has ended.
+        """
+        self._post("signal", lambda run, now: run.receive_signal(name, value, now))
+
+    def cancel(self) -> None:
+        """Ask the run to cancel: `CancelRequested` is raised where its workflow waits.
+
+        Does nothing when the run has ended.
+        """
+        if not self._outcome.done():
+            self._cancelled = True
+            self._post("cancel", lambda run, now: run.request_cancel(now))
+
+    def progress(self) -> dict[str, Progress]:
+        """How far the run is, by dependency; calls of sub-workflows are in their own runs."""
+        run = self._execution.run if self._execution is not None else None
+        if run is not None:
+            self._progress = {name: Progress(*counts) for name, counts in run.progress().items()}
+        return self._progress
+
+    def usage(self) -> Usage:
+        """What the run took, so far or in all."""
+        if self._usage is not None:
+            return self._usage
+        driver = self._driver
+        elapsed = time.monotonic() - self._began
+        if driver is None:
+            return Usage(elapsed, 0.0, self._workers, 0)
+        return Usage(elapsed, driver.busy_seconds, self._workers, driver.tasks_done)
+
+    def _post(self, what: str, tell: Callable[[Any, float], None]) -> None:
+        driver, execution = self._driver, self._execution
+        if driver is None or execution is None or self._outcome.done():
+            raise UsageError(f"{what}: run {self.id} has ended")
+
+        def deliver() -> None:
+            if execution.run is not None:
+                tell(execution.run, time.time())
+
+        driver.mailbox.put((deliver,))
+
+    # what the thread of the run tells
+
+    def _begin(self, driver: Driver, execution: Execution, workers: int) -> None:
+        self._driver = driver
+        self._execution = execution
+        self._workers = workers
+
+    def _ended(self, command: events.Ending, exception: BaseException | None) -> None:
+        self.progress()
+        if isinstance(command, events.Complete):
+            self._value: Any = command.value
+        self._exception = exception
+
+    def _broke(self, error: BaseException) -> None:
+        self._exception = error
+
+    def _finish(self) -> None:
+        """Publish the outcome, once the workers are back where they were."""
+        self._usage = self.usage()
+        self._driver = self._execution = None
+        exception = getattr(self, "_exception", None)
+        if exception is not None:
+            self._outcome.set_exception(exception)
+        else:
+            self._outcome.set_result(getattr(self, "_value", None))

@@ -1,0 +1,118 @@
+"""What travels between a driver and its executor: parcels out, replies back into a mailbox.
+
+Owns: `Parcel` (a batch on its way), `Reply` (what some of its tasks came to) and `Mailbox` (where the
+driver's thread finds replies, and whatever other threads post to it).
+
+May not know: processes, threads pools, runs. Neighbours: `driver` on one side, `pool` and
+`executors` on the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from flowy import serialization
+from flowy._sched import Batch
+from flowy.local.batch import Outcomes, Trouble
+
+
+class Mailbox:
+    """A queue that one thread reads and any thread may post to."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._arrived = threading.Event()
+        self.waker: Callable[[], None] | None = None
+        """Set while the reader sleeps in something else than `wait`, which this interrupts."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Any) -> None:
+        """Post `item` and wake the reader."""
+        self._items.append(item)
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Wake the reader."""
+        self._arrived.set()
+        waker = self.waker
+        if waker is not None:
+            waker()
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait for an item or a nudge, at most `timeout` seconds."""
+        if not self._items:
+            self._arrived.wait(timeout)
+        self._arrived.clear()
+
+    def take(self) -> list[Any]:
+        """All items, oldest first."""
+        self._arrived.clear()
+        items = []
+        while self._items:
+            items.append(self._items.popleft())
+        return items
+
+
+class Parcel:
+    """Tasks `first` to `first + size` of a batch, on their way to one worker."""
+
+    __slots__ = ("batch", "deaths", "first", "functions", "mailbox", "message", "received", "size")
+
+    def __init__(self, batch: Batch, mailbox: Mailbox, first: int = 0, size: int | None = None) -> None:
+        self.batch = batch
+        self.mailbox = mailbox
+        self.first = first
+        self.size = len(batch) if size is None else size
+        self.functions = frozenset(batch.functions[first : first + self.size])
+        self.received = 0
+        self.deaths = 0
+        self.message = b""
+
+    def contents(self) -> tuple[list[int], list[Any], dict[int, dict[str, Any]]]:
+        """(function ids, positional arguments, keyword arguments by position) of the tasks."""
+        batch, first, end = self.batch, self.first, self.first + self.size
+        if self.size == len(batch):
+            return batch.functions, batch.calls, batch.keywords
+        keywords = {i - first: kwargs for i, kwargs in batch.keywords.items() if first <= i < end}
+        return batch.functions[first:end], batch.calls[first:end], keywords
+
+    def pack(self) -> None:
+        """Pickle the calls.
+
+        Raises:
+            Exception: something in them can't be pickled.
+        """
+        end = self.first + self.size
+        objects = [i - self.first for i in self.batch.objects if self.first <= i < end]
+        self.message = serialization.dump_calls(*self.contents(), objects)
+
+    def split(self) -> list[Parcel]:
+        """A parcel for each task whose outcome has not come back."""
+        singles = []
+        for i in range(self.first + self.received, self.first + self.size):
+            single = Parcel(self.batch, self.mailbox, i, 1)
+            single.deaths = self.deaths
+            single.pack()
+            singles.append(single)
+        return singles
+
+    def all_failed(self, trouble: Trouble | BaseException) -> Outcomes:
+        """The outcomes if all that is left of this parcel failed with `trouble`."""
+        left = self.size - self.received
+        positions = range(self.received, self.size)
+        return Outcomes(self.received, [None] * left, dict.fromkeys(positions, trouble), {})
+
+
+class Reply:
+    """What some tasks of a parcel came to."""
+
+    __slots__ = ("outcomes", "parcel")
+
+    def __init__(self, parcel: Parcel, outcomes: Outcomes) -> None:
+        self.parcel = parcel
+        self.outcomes = outcomes

@@ -1,0 +1,548 @@
+"""A pool of worker processes: the only room that starts processes and speaks through pipes.
+
+Owns: the workers, what each of them holds, and the moving of bytes. Descriptors are unbuffered and
+never block, so a full pipe never stops the reading of results.
+
+    driver ─ submit ─> waiting ─ one at a time ─> worker's pipe ─> worker
+       <──── mailbox of whoever sent it <──────── replies <────────┘
+
+One thread at a time leads: it moves bytes for all drivers and puts each reply into the mailbox of the
+driver that sent the batch. Whoever waits for replies becomes the leader when there is none, so a lone
+driver never needs another thread.
+
+May not know: runs, graphs, policy. Neighbours: `driver` above, `worker` at the other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from flowy import serialization
+from flowy.errors import UsageError, describe
+from flowy.local import worker as worker_process
+from flowy.local.batch import Trouble, load_outcomes
+from flowy.local.functions import FunctionTable
+from flowy.local.mailbox import Mailbox, Parcel, Reply
+from flowy.local.worker import BATCH, FUNCTION, GARBLED, HEADER, OUTCOMES
+
+StartMethod = Literal["spawn", "fork"]
+START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
+
+DEATHS_ALLOWED = 3
+"""A task that was running when its worker died this often fails."""
+PATIENCE = 2.0
+"""Seconds that an idle worker gets to leave before it is killed."""
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031
+_SCRIPT = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from flowy.local.worker import main; main({reading}, {writing}, {lifeline})"
+)
+
+
+class Worker:
+    """One process, its pipes, and what it holds."""
+
+    def __init__(self, method: StartMethod, pools: set[int]) -> None:
+        self.held: dict[int, Parcel] = {}
+        self.functions: set[int] = set()
+        self.output: deque[memoryview] = deque()
+        self.input = bytearray()
+        self.busy = False
+        child_reading, self.writing = os.pipe()
+        self.reading, child_writing = os.pipe()
+        lifeline, self.lifeline = os.pipe()
+        mine = (self.writing, self.reading, self.lifeline)
+        theirs = (child_reading, child_writing, lifeline)
+        try:
+            for descriptor in (self.writing, self.reading):
+                os.set_blocking(descriptor, False)
+                _widen(descriptor)
+            start = _fork if method == "fork" else _spawn
+            self.pid, self._process = start(theirs, pools | set(mine))
+        except BaseException:
+            for descriptor in mine:
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        self.status: int | None = None
+
+    def send(self, kind: int, number: int, payload: bytes) -> None:
+        """Queue a message and write what the pipe takes."""
+        header = HEADER.pack(kind, number, len(payload))
+        if len(payload) < 1 << 16:
+            self.output.append(memoryview(header + payload))
+        else:
+            self.output.append(memoryview(header))
+            self.output.append(memoryview(payload))
+        self.write()
+
+    def write(self) -> None:
+        """Write until the pipe is full; a worker that is gone is noticed when read from."""
+        while self.output:
+            data = self.output[0]
+            try:
+                written = os.write(self.writing, data)
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                self.output.clear()
+                return
+            if written == len(data):
+                self.output.popleft()
+            else:
+                self.output[0] = data[written:]
+
+    def read(self) -> bool:
+        """Read what is there; False when the worker is gone."""
+        while True:
+            try:
+                data = os.read(self.reading, _PIPE_BYTES)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            self.input += data
+            if len(data) < 1 << 16:
+                return True
+
+    def messages(self) -> list[tuple[int, int, bytes]]:
+        """The whole messages (kind, number, payload) that came in."""
+        found = []
+        at, end = 0, len(self.input)
+        while end - at >= HEADER.size:
+            kind, number, length = HEADER.unpack_from(self.input, at)
+            if end - at - HEADER.size < length:
+                break
+            at += HEADER.size
+            found.append((kind, number, bytes(memoryview(self.input)[at : at + length])))
+            at += length
+        if at:
+            del self.input[:at]
+        return found
+
+    def dismiss(self) -> None:
+        """Send nothing more: the worker leaves once it has done what it holds."""
+        self._close("writing")
+
+    def hang_up(self) -> None:
+        """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
+        self._close("writing", "reading", "lifeline")
+
+    def _close(self, *names: str) -> None:
+        for name in names:
+            descriptor = getattr(self, name)
+            if descriptor >= 0:
+                setattr(self, name, -1)
+                os.close(descriptor)
+
+    def gone(self) -> bool:
+        """Whether the process has ended; notes its exit status (negative: a signal)."""
+        if self.status is not None:
+            return True
+        if self._process is not None:
+            self.status = self._process.poll()
+        else:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
+    def kill(self) -> None:
+        """End the process now."""
+        if not self.gone():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+
+def _widen(descriptor: int) -> None:
+    """Ask for a larger pipe; the kernel may refuse, and then a smaller one does."""
+    import fcntl
+
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _spawn(descriptors: tuple[int, int, int], _: set[int]) -> tuple[int, subprocess.Popen[bytes] | None]:
+    """A clean interpreter: safe beside threads, and it never imports the user's `__main__`."""
+    reading, writing, lifeline = descriptors
+    script = _SCRIPT.format(
+        path=[os.path.abspath(p) if p == "" else p for p in sys.path],
+        reading=reading,
+        writing=writing,
+        lifeline=lifeline,
+    )
+    if not sys.executable:
+        raise UsageError("no Python to start workers with (sys.executable is empty): use 'fork'")
+    process = subprocess.Popen(
+        [sys.executable, *_interpreter_flags(), "-c", script],
+        pass_fds=descriptors,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    return process.pid, process
+
+
+def _interpreter_flags() -> list[str]:
+    """The flags that this interpreter was started with, as far as they matter to workers."""
+    flags: list[str] = []
+    if sys.flags.optimize:
+        flags.append("-" + "O" * sys.flags.optimize)
+    if sys.flags.isolated:
+        flags.append("-I")
+    elif sys.flags.no_user_site:
+        flags.append("-s")
+    if sys.flags.dont_write_bytecode:
+        flags.append("-B")
+    if sys.flags.dev_mode:
+        flags += ["-X", "dev"]
+    if sys.flags.utf8_mode:
+        flags += ["-X", "utf8"]
+    return flags + [f"-W{option}" for option in sys.warnoptions]
+
+
+def _fork(descriptors: tuple[int, int, int], others: set[int]) -> tuple[int, None]:
+    """A copy of this process, on request: fast, but unsafe where other threads hold locks."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid, None
+    code = 1
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        for descriptor in others | _open_descriptors():
+            if descriptor not in descriptors:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        worker_process.main(*descriptors)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _open_descriptors() -> set[int]:
+    """All descriptors of all pools, which a forked worker must not keep open."""
+    return {d for pool in list(_pools) for d in pool.descriptors()}
+
+
+class Pool:
+    """`size` workers, and the parcels on their way."""
+
+    def __init__(self, size: int, method: StartMethod) -> None:
+        self.size = size
+        self._method = method
+        self._functions: FunctionTable[bytes] = FunctionTable(self._drop)
+        self._workers: dict[int, Worker] = {}
+        self._waiting: deque[Parcel] = deque()
+        self._in_flight = 0
+        self._numbers = 0
+        self._lead = threading.Lock()
+        self._followers: list[Mailbox] = []
+        self._wake_reading, self._wake_writing = os.pipe()
+        os.set_blocking(self._wake_reading, False)
+        os.set_blocking(self._wake_writing, False)
+        self._poll = select.poll()
+        self._poll.register(self._wake_reading, select.POLLIN)
+        self._closed = False
+        _pools.add(self)
+        try:
+            for _ in range(size):
+                self._hire()
+        except BaseException:
+            self.close()
+            raise
+
+    # what drivers ask
+
+    def register(self, name: str, callable_: Callable[..., Any]) -> int:
+        """The number of a function; it travels once to each worker.
+
+        Raises:
+            UsageError: it can't be pickled.
+        """
+        data = serialization.dump_function(callable_, name)
+        return self._functions.add(data, data)
+
+    def release(self, function: int) -> None:
+        """One run needs the function no more."""
+        self._functions.release(function)
+
+    def _drop(self, function: int) -> None:
+        for worker in self._workers.values():
+            if function in worker.functions:
+                worker.functions.discard(function)
+                worker.send(FUNCTION, function, b"")
+                self._watch_output(worker)
+
+    def room(self, depth: int) -> int:
+        """How many more parcels the workers can take, with `depth` of them at each."""
+        return self.size * depth - self._in_flight
+
+    def submit(self, parcel: Parcel) -> None:
+        """Send a parcel to the least busy worker; its replies come to its mailbox."""
+        self._in_flight += 1
+        self._waiting.append(parcel)
+        if self._lead.acquire(blocking=False):
+            try:
+                self._hand_out()
+            finally:
+                self._lead.release()
+            self._pass_lead()
+        else:
+            self._wake()
+
+    def collect(self, mailbox: Mailbox, timeout: float | None) -> None:
+        """Wait until something is in `mailbox`, at most `timeout` seconds; may lead meanwhile."""
+        end = None if timeout is None else time.monotonic() + timeout
+        self._followers.append(mailbox)
+        mailbox.waker = self._wake
+        try:
+            while not mailbox:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                if self._lead.acquire(blocking=False):
+                    try:
+                        self._move(left)
+                    finally:
+                        self._lead.release()
+                else:
+                    mailbox.wait(left)
+                if end is not None and time.monotonic() >= end:
+                    return
+        finally:
+            mailbox.waker = None
+            self._followers.remove(mailbox)
+            self._pass_lead()
+
+    def move(self) -> None:
+        """Move what can be moved without waiting."""
+        if self._lead.acquire(blocking=False):
+            try:
+                self._move(0.0)
+            finally:
+                self._lead.release()
+            self._pass_lead()
+
+    def close(self) -> None:
+        """Let the workers go: idle ones leave, busy ones are killed."""
+        self._closed = True
+        for worker in self._workers.values():
+            if worker.held:
+                worker.kill()
+            worker.dismiss()
+        end = time.monotonic() + PATIENCE
+        for worker in self._workers.values():
+            pause = 0.0005
+            while not worker.gone():
+                if time.monotonic() > end:
+                    worker.kill()
+                time.sleep(pause)
+                pause = min(0.02, pause * 1.5)
+            worker.hang_up()
+        self._workers.clear()
+        for descriptor in (self._wake_reading, self._wake_writing):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._wake_reading = self._wake_writing = -1
+
+    def descriptors(self) -> list[int]:
+        """All that this pool holds open."""
+        mine = [self._wake_reading, self._wake_writing]
+        for worker in self._workers.values():
+            mine += [worker.writing, worker.reading, worker.lifeline]
+        return [descriptor for descriptor in mine if descriptor >= 0]
+
+    # what the leader does
+
+    def _move(self, timeout: float | None) -> None:
+        """Hand out what waits, wait for the pipes, read the replies, hand out again."""
+        self._hand_out()
+        if self._in_flight == 0 and timeout is None and not self._followers:
+            return
+        milliseconds = None if timeout is None else max(0, int(timeout * 1000 + 0.999))
+        for descriptor, event in self._poll.poll(milliseconds):
+            if descriptor == self._wake_reading:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake_reading, 4096)
+                continue
+            worker = self._by_descriptor(descriptor)
+            if worker is None:
+                continue
+            if event & select.POLLOUT:
+                worker.write()
+                self._watch_output(worker)
+            if event & (select.POLLIN | select.POLLHUP | select.POLLERR):
+                self._hear(worker)
+        self._hand_out()
+
+    def _by_descriptor(self, descriptor: int) -> Worker | None:
+        worker = self._workers.get(descriptor)
+        if worker is None:
+            for candidate in self._workers.values():
+                if candidate.writing == descriptor:
+                    return candidate
+        return worker
+
+    def _hear(self, worker: Worker) -> None:
+        alive = worker.read()
+        for kind, number, payload in worker.messages():
+            parcel = worker.held[number]
+            if kind == OUTCOMES:
+                self._deliver(worker, parcel, number, payload)
+            elif kind == GARBLED:
+                del worker.held[number]
+                self._unpack(parcel, serialization.loads(payload))
+        if not alive:
+            self._replace(worker)
+
+    def _deliver(self, worker: Worker, parcel: Parcel, number: int, payload: bytes) -> None:
+        try:
+            outcomes = load_outcomes(payload)
+        except Exception as error:
+            outcomes = parcel.all_failed(
+                Trouble(
+                    f"the values of its batch could not be unpickled: {describe(error)}",
+                    "",
+                    None,
+                    True,
+                )
+            )
+        parcel.received += len(outcomes.values)
+        if parcel.received == parcel.size:
+            del worker.held[number]
+            self._in_flight -= 1
+        parcel.mailbox.put(Reply(parcel, outcomes))
+
+    def _unpack(self, parcel: Parcel, trouble: Trouble) -> None:
+        """A batch that could not be unpickled goes again, task by task, to find the culprit."""
+        self._in_flight -= 1
+        if parcel.size == 1:
+            message = f"its arguments could not be unpickled in the worker: {trouble.message}"
+            trouble = trouble._replace(message=message, misused=True)
+            parcel.mailbox.put(Reply(parcel, parcel.all_failed(trouble)))
+            return
+        for single in parcel.split():
+            self._in_flight += 1
+            self._waiting.append(single)
+
+    def _replace(self, worker: Worker) -> None:
+        """A worker died: start another; what had not come back goes again, task by task."""
+        del self._workers[worker.reading]
+        self._poll.unregister(worker.reading)
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(worker.writing)
+        worker.kill()
+        worker.hang_up()
+        while not worker.gone():
+            time.sleep(0.001)
+        held = list(worker.held.values())
+        running = True
+        for parcel in held:
+            self._in_flight -= 1
+            for single in parcel.split():
+                if running:  # only the first can have been running
+                    running = False
+                    single.deaths += 1
+                if single.deaths >= DEATHS_ALLOWED:
+                    single.mailbox.put(Reply(single, single.all_failed(_death(worker))))
+                    continue
+                self._in_flight += 1
+                self._waiting.appendleft(single)
+        self._hire()
+
+    def _hire(self) -> None:
+        worker = Worker(self._method, set(self.descriptors()))
+        self._workers[worker.reading] = worker
+        self._poll.register(worker.reading, select.POLLIN)
+
+    def _hand_out(self) -> None:
+        """Give each waiting parcel to the worker that holds the fewest."""
+        while self._waiting and self._workers:
+            parcel = self._waiting.popleft()
+            worker = min(self._workers.values(), key=_load)
+            self._give(worker, parcel)
+
+    def _give(self, worker: Worker, parcel: Parcel) -> None:
+        for function in parcel.functions:
+            if function not in worker.functions:
+                worker.functions.add(function)
+                worker.send(FUNCTION, function, self._functions[function])
+        self._numbers = (self._numbers + 1) & 0xFFFFFFFF
+        worker.held[self._numbers] = parcel
+        worker.send(BATCH, self._numbers, parcel.message)
+        self._watch_output(worker)
+
+    def _watch_output(self, worker: Worker) -> None:
+        """Poll for room in the pipe only while something waits to be written."""
+        if worker.output and not worker.busy:
+            worker.busy = True
+            self._poll.register(worker.writing, select.POLLOUT)
+        elif worker.busy and not worker.output:
+            worker.busy = False
+            self._poll.unregister(worker.writing)
+
+    def _pass_lead(self) -> None:
+        """Wake somebody who waits for replies, so that there is always a leader."""
+        for follower in self._followers:
+            follower.nudge()
+            break
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.write(self._wake_writing, b"\0")
+
+
+def _load(worker: Worker) -> int:
+    return len(worker.held)
+
+
+def _death(worker: Worker) -> Trouble:
+    """What is known of a worker's end, and what it usually means."""
+    status = worker.status
+    if status is None:
+        how = "left no exit status"
+    elif status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        how = f"was killed by {name}{_USUALLY.get(name, '')}"
+    else:
+        how = f"exited with code {status} (os._exit or sys.exit in the activity, or a fatal error)"
+    return Trouble(
+        f"its worker (pid {worker.pid}) {how}, {DEATHS_ALLOWED} times",
+        "",
+        None,
+        False,
+        "worker died",
+    )
+
+
+_USUALLY = {
+    "SIGKILL": " (usually the kernel's out-of-memory killer, or somebody's kill -9)",
+    "SIGSEGV": " (usually a bug in a C extension)",
+    "SIGABRT": " (usually a failed assertion in a C library)",
+    "SIGBUS": " (usually a file that shrank under a memory map, or a full /dev/shm)",
+    "SIGTERM": " (somebody asked it to stop)",
+}

@@ -1,0 +1,116 @@
+"""A worker process: reads batches of calls from a pipe, runs them, writes back what they came to.
+
+Owns: the child's end of the pipes, the form of the messages on them, and the child's life: it leaves
+at the end of the file, and at once when its driver is gone, busy or not.
+
+May not know: runs, graphs, or the user's `__main__`, which it never imports. Its neighbour is `pool`,
+the other end.
+
+A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
+without payload: forget it) and BATCH (number: the driver's). Back: OUTCOMES, several for one batch if
+it takes long, and GARBLED if the batch could not be unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from flowy import serialization
+from flowy.errors import describe
+from flowy.local import batch
+
+HEADER = struct.Struct("<B3xIQ")
+FUNCTION, BATCH, OUTCOMES, GARBLED = range(4)
+
+
+def main(reading: int, writing: int, lifeline: int) -> None:
+    """Serve until the pipe `reading` ends.
+
+    Args:
+        reading: descriptor of the pipe that brings functions and batches.
+        writing: descriptor of the pipe that takes the outcomes.
+        lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(lifeline,), name="flowy-lifeline", daemon=True).start()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # whole lines, also where workers share a pipe
+    functions: dict[int, Callable[..., Any]] = {}
+    with open(reading, "rb", buffering=1 << 16) as messages:
+        while True:
+            header = messages.read(HEADER.size)
+            if len(header) < HEADER.size:
+                break
+            kind, number, length = HEADER.unpack(header)
+            payload = messages.read(length)
+            if len(payload) < length:
+                break
+            if kind == FUNCTION and payload:
+                functions[number] = _load(payload)
+            elif kind == FUNCTION:
+                functions.pop(number, None)
+            else:
+                _serve(functions, number, payload, writing)
+            del payload
+    _flush_output()
+
+
+def _load(payload: bytes) -> Callable[..., Any]:
+    """The function, or one that fails each call with what hindered its loading."""
+    try:
+        return batch.prepare(serialization.loads(payload))
+    except BaseException as error:
+        problem = error
+
+        def broken(*args: Any, **kwargs: Any) -> Any:
+            raise RuntimeError(
+                f"the activity could not be loaded in the worker: {describe(problem)}"
+            ) from problem
+
+        return broken
+
+
+def _serve(functions: dict[int, Callable[..., Any]], number: int, payload: bytes, writing: int) -> None:
+    try:
+        which, calls, keywords = serialization.load_calls(payload)
+    except BaseException as error:
+        trouble = batch.to_trouble(error)
+        _write(writing, GARBLED, number, serialization.dumps(trouble))
+        return
+
+    def flush(outcomes: batch.Outcomes) -> None:
+        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes))
+
+    flush(batch.run_calls(functions, which, calls, keywords, flush=flush))
+
+
+def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
+    data = memoryview(HEADER.pack(kind, number, len(payload)) + payload)
+    try:
+        while data:
+            data = data[os.write(writing, data) :]
+    except BrokenPipeError:
+        os._exit(0)  # the driver is gone
+
+
+def _watch(lifeline: int) -> None:
+    """Leave at once when the driver is gone, also in the middle of a task."""
+    while os.read(lifeline, 1):
+        pass
+    os._exit(1)
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
