@@ -1,0 +1,230 @@
+"""The architecture as a test: who may import whom, and who may touch the outside.
+
+Owns two tables: `LAYERS`, the layer of each module, and `ROOMS`, the modules that each outside
+thing is for. Sources are read, never imported, the `.pyx` too. A new module goes into `LAYERS`;
+a new import that fails here is a question about the design, not about the table.
+
+Its neighbour is ARCHITECTURE.md, which draws the same picture for people.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "flowy"
+
+# Imports go down, or sideways where that makes no cycle. Anyone may import `_version`.
+LAYERS = {
+    module: layer
+    for layer, modules in enumerate(
+        (
+            "errors events",
+            "_sched serialization",
+            "results config replay",
+            "clock local local.pool local.worker local.executors local.batch local.batching"
+            " local.functions local.mailbox local.cpus",
+            "local.engine local.driver plain",
+            "__init__ __main__ cli demo _version",
+        )
+    )
+    for module in modules.split()
+}
+
+PROCESSES = frozenset({"local.pool", "local.worker"})
+OUTSIDE = frozenset(module for module, layer in LAYERS.items() if layer >= 3)
+NOBODY: frozenset[str] = frozenset()
+
+# What is imported or named, anything inside it included, and the modules that may.
+ROOMS = {
+    "cloudpickle": frozenset({"serialization"}),
+    "multiprocessing": PROCESSES,
+    "subprocess": PROCESSES,
+    "os.fork": PROCESSES,
+    "os.forkpty": PROCESSES,
+    "os.posix_spawn": PROCESSES,
+    "os.posix_spawnp": PROCESSES,
+    "os.popen": PROCESSES,
+    "os.system": PROCESSES,
+    "sqlite3": NOBODY,
+    "boto3": NOBODY,
+    "botocore": NOBODY,
+    "time": OUTSIDE,
+    "datetime.date.today": OUTSIDE,
+    "datetime.datetime.now": OUTSIDE,
+    "datetime.datetime.today": OUTSIDE,
+    "datetime.datetime.utcnow": OUTSIDE,
+}
+
+
+@dataclass
+class Source:
+    """What a module imports and names, as full dotted names."""
+
+    imports: set[str] = field(default_factory=set)  # of this package: its module names
+    outside: set[str] = field(default_factory=set)  # "os", "os.fork", "datetime.datetime.now"
+
+
+def module_name(path: Path, package: Path) -> str:
+    """`local.pool` for flowy/local/pool.py, `local` for flowy/local/__init__.py."""
+    parts = path.relative_to(package).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def modules_of(package: Path) -> dict[str, Path]:
+    paths = [path for suffix in ("py", "pyx") for path in sorted(package.rglob(f"*.{suffix}"))]
+    return {module_name(path, package): path for path in paths}
+
+
+def cython_trees(text: str) -> tuple[list[ast.AST], list[str]]:
+    """The import statements of a `.pyx` as Python's, and the dotted names in the rest."""
+    text = re.sub(r'"""(?:\\.|[^\\])*?"""', '""', text, flags=re.DOTALL)
+    text = re.sub(r"#.*", "", text).replace("\\\n", " ")
+    statement = r"^[ \t]*(?:from[ \t]+\S+[ \t]+)?c?import\b[ \t]*(?:\([^)]*\)|.*)"
+    trees: list[ast.AST] = []
+    for match in re.finditer(statement, text, flags=re.MULTILINE):
+        trees.append(ast.parse(re.sub(r"\bcimport\b", "import", match[0]).strip()))
+    return trees, re.findall(r"\b[^\W\d]\w*(?:\.[^\W\d]\w*)+", text)
+
+
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` for the nodes that spell it, else nothing."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (head := dotted(node.value)):
+        return f"{head}.{node.attr}"
+    return ""
+
+
+def imported(trees: list[ast.AST], name: str, path: Path) -> Iterator[tuple[str, str]]:
+    """(full dotted name, the name it is bound to here) for each import, wherever it stands."""
+    package = ["flowy", *name.split(".")[: None if path.stem == "__init__" else -1]]
+    if name == "__init__":
+        package = ["flowy"]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, alias.asname or alias.name.split(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{origin}.{alias.name}", alias.asname or alias.name
+
+
+def read(name: str, path: Path, modules: dict[str, Path]) -> Source:
+    text = path.read_text()
+    if path.suffix == ".pyx":
+        trees, names = cython_trees(text)
+    else:
+        trees = [ast.parse(text)]
+        names = [dotted(node) for node in ast.walk(trees[0]) if isinstance(node, ast.Attribute)]
+    source = Source()
+    bound = {}
+    for full, short in imported(trees, name, path):
+        # `import a.b` binds `a`; `import a.b as c` and `from a import b` bind the whole.
+        bound[short] = short if full.startswith(f"{short}.") else full
+        if full.split(".")[0] == "flowy":
+            source.imports.add(target(full, modules))
+        else:
+            source.outside.add(full)
+    for used in names:
+        head, _, rest = used.partition(".")
+        if head in bound:
+            source.outside.add(f"{bound[head]}.{rest}")
+    return source
+
+
+def target(full: str, modules: dict[str, Path]) -> str:
+    """The module that an imported dotted name is, or is in."""
+    inner = full.split(".")[1:]
+    while inner and ".".join(inner) not in modules:
+        inner.pop()
+    return ".".join(inner) or "__init__"
+
+
+def violations(package: Path) -> Iterator[str]:
+    """One line for each import or name that the tables don't allow."""
+    modules = modules_of(package)
+    sources = {name: read(name, path, modules) for name, path in modules.items()}
+    for name, source in sources.items():
+        if name not in LAYERS:
+            yield f"{name} is in no layer: give it one in LAYERS"
+            continue
+        for other in sorted(source.imports):
+            if other != "_version" and LAYERS.get(other, 0) > LAYERS[name]:
+                yield f"{name} (L{LAYERS[name]}) imports {other} (L{LAYERS[other]}), upward"
+        for thing, allowed in ROOMS.items():
+            if name not in allowed and any(
+                used == thing or used.startswith(f"{thing}.") for used in source.outside
+            ):
+                yield f"{name} uses {thing}, which is for {', '.join(sorted(allowed)) or 'nobody'}"
+    try:
+        graphlib.TopologicalSorter(
+            {name: source.imports - {name} for name, source in sources.items()}
+        ).prepare()
+    except graphlib.CycleError as error:
+        yield f"import cycle: {' -> '.join(reversed(error.args[1]))}"
+
+
+def test_imports_keep_to_the_layers_and_rooms() -> None:
+    assert list(violations(PACKAGE)) == []
+
+
+def test_the_sources_are_found() -> None:
+    found = modules_of(PACKAGE)
+    assert {"__init__", "_sched", "errors", "local.pool"} <= set(found)
+    assert found["_sched"].suffix == ".pyx"
+    assert "errors" in read("_sched", found["_sched"], found).imports
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("news.py", "", "news is in no layer"),
+        ("errors.py", "def f():\n    from . import config", "errors (L0) imports config (L2)"),
+        ("errors.py", "from flowy import wait", "errors (L0) imports __init__ (L5)"),
+        ("local/pool.py", "from .engine import run", "local.pool (L3) imports local.engine (L4)"),
+        ("local/pool.py", "from .. import plain", "local.pool (L3) imports plain (L4)"),
+        ("_sched.pyx", "from flowy.config cimport (\n    a,\n    b)", "_sched (L1) imports config"),
+        ("_sched.pyx", "import os\ncdef int f():\n    return os.fork()", "_sched uses os.fork"),
+        ("_sched.pyx", "cimport cython, time\n", "_sched uses time"),
+        ("results.py", "from datetime import datetime as d\nd.now()", "uses datetime.datetime.now"),
+        ("results.py", "import datetime\ndatetime.date.today()", "uses datetime.date.today"),
+        ("local/cpus.py", "import multiprocessing.connection", "local.cpus uses multiprocessing"),
+        ("plain.py", "from os import fork as f", "plain uses os.fork"),
+        ("config.py", "from cloudpickle import dumps", "config uses cloudpickle"),
+        (
+            "config.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .replay import Replay",
+            "import cycle: ",
+        ),
+    ],
+)
+def test_a_violation_is_seen(file: str, text: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    allowed = {
+        "__init__.py": "from ._version import __version__",
+        "_version.py": "",
+        "_sched.pyx": '"""\nimport nothing, or\n"""\nfrom .errors import E\nimport os # or time',
+        "config.py": "from ._version import __version__\nfrom datetime import datetime, timezone",
+        "errors.py": "",
+        "plain.py": "import time\nfrom .config import C",
+        "replay.py": "from .config import C\nfrom ._sched import S",
+        "results.py": "def now(): ...\nnow()",
+        "local/__init__.py": "",
+        "local/cpus.py": "import os\nos.cpu_count()",
+        "local/engine.py": "from . import cpus\nfrom .pool import P",
+        "local/pool.py": "from .cpus import count\nimport subprocess, datetime",
+    }
+    for name, good in allowed.items():
+        (tmp_path / name).write_text(good)
+    assert list(violations(tmp_path)) == []
+    (tmp_path / file).write_text(text)
+    assert complaint in "\n".join(violations(tmp_path))
