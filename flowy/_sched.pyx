@@ -114,7 +114,7 @@ TRANSITIONS = {
     ("waiting", "done"): "done",         # what no worker runs: timers, signals, watchers, reducers
     ("waiting", "failed"): "failed",
     ("ready", "taken"): "sent",
-    ("ready", "failed"): "failed",       # its arguments could not be put together
+    ("ready", "failed"): "failed",       # cancelled before it was sent
     ("sent", "done"): "done",
     ("sent", "failed"): "failed",
     ("done", "dropped"): "free",
@@ -295,7 +295,10 @@ cpdef Run current():
 
 cdef bint in_logging():
     """Whether the logging module is on the stack: its handlers hold locks."""
-    frame = sys._getframe()
+    try:
+        frame = sys._getframe()
+    except ValueError:                           # no Python frame below: the workflow has returned
+        return False
     while frame is not None:
         if frame.f_code.co_filename == LOGGING_FILE:
             return True
@@ -575,6 +578,8 @@ cdef class FinishOrder:
         while w.handed == w.sources and w.source_map is not None and not w.source_map.exhausted:
             w.run.await_draw(w.source_map, w.sources + 1)
         if w.handed == w.sources:
+            if w.source_map is not None:
+                w.source_map.tell_failure()
             raise StopIteration
         w.handed += 1
         if count(&w.order):
@@ -619,6 +624,7 @@ cdef class Map:
     cdef bint face_alive
     cdef Py_ssize_t iterators
     cdef int32_t progress    # node that finishes with the next draw, or -1
+    cdef object failure      # of the inputs, raised where the members end
     cdef list listeners      # nodes of reductions and watches that take the members
 
     def __dealloc__(self):
@@ -634,6 +640,13 @@ cdef class Map:
             self.base += 1
             if not self.run.closed:
                 self.run.release(id)
+        return 0
+
+    cdef int tell_failure(self) except -1:
+        """Called at the end of the members: raise if it is not the end of the inputs."""
+        if self.failure is not None:
+            self.run.see(self.failure)
+            raise self.failure.error()
         return 0
 
     cdef int forget_before(self, Py_ssize_t position) except -1:
@@ -660,6 +673,7 @@ cdef class MapResult:
         cdef Map m = self.map
         while not m.exhausted:
             m.run.await_draw(m, sys.maxsize)
+        m.tell_failure()
         return m.drawn
 
     def __len__(self):
@@ -681,6 +695,7 @@ cdef class MapResult:
         while i >= m.drawn and not m.exhausted:
             m.run.await_draw(m, i + 1)
         if i < 0 or i >= m.drawn:
+            m.tell_failure()
             raise IndexError(f"map index {key} out of range")
         return m.run.face(m.members.v[m.members.head + i - m.base])
 
@@ -719,6 +734,7 @@ cdef class MapIterator:
         while self.position >= m.drawn and not m.exhausted:
             m.run.await_draw(m, self.position + 1)
         if self.position >= m.drawn:
+            m.tell_failure()
             raise StopIteration
         result = m.run.face(m.members.v[m.members.head + self.position - m.base])
         self.position += 1
@@ -755,7 +771,7 @@ cdef class Run:
     cdef object greenlet, hub
     cdef object final_value
     cdef int32_t final
-    cdef bint code_done, restarts, running, aside, closed, linger, plain, cancel_pending
+    cdef bint code_done, drawing, restarts, running, aside, closed, linger, plain, cancel_pending
     cdef readonly bint ended
     cdef int throws
     cdef unsigned long thread
@@ -1426,6 +1442,10 @@ cdef class Run:
         cdef int32_t id
         if not self.running or self.closed or self.thread != PyThread_get_thread_ident():
             self.check_code(f"the dependency {self.names[dep]!r}")
+        if self.drawing:
+            raise UsageError(
+                f"the inputs of a lazy map called the dependency {self.names[dep]!r} while they were "
+                "drawn: make that call in the workflow, and give the map its results")
         if self.plain:
             return self.call_plain(dep, args, kwargs)
         id = self.ask(dep, self.tally[dep].calls, -1, args, kwargs)
@@ -1788,6 +1808,8 @@ cdef class Run:
             if known:
                 return known[0]
             if not pending.n:
+                if lazy is not None:
+                    lazy.tell_failure()
                 raise ValueError("first() of nothing: give it at least one result or value")
             id = self.watch(&pending, True)
             slot = self.create(SLOT, -1, self.slots_made, -1)
@@ -1838,6 +1860,7 @@ cdef class Run:
         while lazy is not None and not lazy.drawn and not lazy.exhausted:
             self.await_draw(lazy, 1)
         if lazy is not None and lazy.exhausted:
+            lazy.tell_failure()
             lazy = None
         r.function = function
         r.have = deque()
@@ -2003,20 +2026,26 @@ cdef class Run:
             return
         self.tick(time)
         m.asked = False
-        failure = None
+        self.drawing = True
         try:
-            for xs in self.run_aside(_take_items, (m.inputs, n)):
+            items, error = self.run_aside(_take_items, (m.inputs, n))
+        finally:
+            self.drawing = False
+        try:
+            for xs in items:
                 self.add_member(m, xs)
-                n -= 1
-        except Exception as error:
-            failure = Failure.of(error, key=f"{self.names[m.dep]}-{m.call}", name=self.names[m.dep])
-        if n > 0 or failure is not None:
+        except UsageError as misuse:
+            error = misuse
+        if error is not None:
+            m.failure = Failure.of(error, key=f"{self.names[m.dep]}-{m.call}", name=self.names[m.dep])
+            self.note_failure(m.failure)
+        if error is not None or len(items) < n:
             m.exhausted = True
             m.inputs = None
         if m.iterators == 0 and not m.face_alive:
             m.forget()
         for node in m.listeners:
-            self.hear_end(m, node, failure)
+            self.hear_end(m, node)
         if m.exhausted:
             m.listeners = []
         else:
@@ -2024,22 +2053,17 @@ cdef class Run:
         if m.progress >= 0:
             id = m.progress
             m.progress = -1
-            if failure is not None:
-                self.finish(id, failure, True)
-            else:
-                self.finish(id, None, False)
-        elif failure is not None:
-            self.note_failure(failure)
+            self.finish(id, None, False)
         self.advance()
 
-    cdef int hear_end(self, Map m, int32_t node, failure) except -1:
+    cdef int hear_end(self, Map m, int32_t node) except -1:
         if not m.exhausted:
             return 0
         if self.nodes[node].kind == WATCH:
             self.retire_watch(node)
         elif self.nodes[node].state == WAITING:
-            if failure is not None:
-                self.finish(node, failure, True)
+            if m.failure is not None:
+                self.finish(node, m.failure, True)
             else:
                 self.combine(node, <Reduction>self.nodes[node].payload)
         self.release(node)
@@ -2349,12 +2373,16 @@ def _keep_outcome(box, function, args):
 
 
 def _take_items(inputs, n):
+    """(at most `n` items, the exception that ended the inputs or None)"""
     taken = []
-    for item in inputs:
-        taken.append(item)
-        if len(taken) == n:
-            break
-    return taken
+    try:
+        for item in inputs:
+            taken.append(item)
+            if len(taken) == n:
+                break
+    except Exception as error:
+        return taken, error
+    return taken, None
 
 
 def _first_of_pair(pair):
@@ -2510,6 +2538,8 @@ cdef class Outbox:
 
     cdef int pack(self, Batch batch, Run run, int32_t id, int32_t slot, function) except -1:
         cdef PyObject *payload
+        run.move(id, ON_TAKE)
+        run.sent += 1
         try:
             if run.nodes[id].flags:
                 args, kwargs = run.arguments(id)
@@ -2518,8 +2548,6 @@ cdef class Outbox:
         except Exception as error:
             self.broken.append((run, id, error))
             return 0
-        run.move(id, ON_TAKE)
-        run.sent += 1
         if kwargs is not None:
             batch.keywords[batch.ids.n] = kwargs
         if run.nodes[id].flags & HAS_OBJECTS:

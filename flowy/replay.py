@@ -153,19 +153,20 @@ class Replay:
     def _commands(self) -> list[events.Command]:
         """What came out of the event: tasks in the order asked for, then all else."""
         out: list[events.Command] = []
-        batch = self._outbox.take(1 << 30)
-        if batch is not None:
-            for i, args in enumerate(batch.calls):
-                key = batch.key(i)
-                self._open[key] = batch.node(i)
-                out.append(events.Schedule(key, batch.name(i), args, batch.keywords.get(i, {})))
-        for run, node, error in self._outbox.take_broken():
-            run.fail_node(node, Failure.of(error), self._time)
-        for order, target in self._run.take_orders():
+        run, outbox = self._run, self._outbox
+        while (batch := outbox.take(1 << 30)) is not None or outbox.broken:
+            if batch is not None:
+                for i, args in enumerate(batch.calls):
+                    key = batch.key(i)
+                    self._open[key] = batch.node(i)
+                    out.append(events.Schedule(key, batch.name(i), args, batch.keywords.get(i, {})))
+            for _, node, error in outbox.take_broken():
+                failure = Failure.of(error, key=run.key_of(node), name=run.name_of(node))
+                run.fail_node(node, failure, run.time)
+        for order, target in run.take_orders():
             if isinstance(order, (events.StartTimer, events.WantDraw)):
                 self._open[order.key] = target
             out.append(order)
-        outcome = self._run.outcome
-        if self._outbox.take_ended() and outcome is not None:
-            out.append(outcome)
+        if outbox.take_ended() and run.outcome is not None:
+            out.append(run.outcome)
         return out

@@ -212,7 +212,8 @@ class Driver:
                 elif isinstance(order, events.CancelTask):
                     self.mailbox.put((self._cancel_task, run, target, order.key))
         for run, node, error in self._outbox.take_broken():
-            self.mailbox.put((run.fail_node, node, Failure.of(error), time.time()))
+            failure = Failure.of(error, key=run.key_of(node), name=run.name_of(node))
+            self.mailbox.put((run.fail_node, node, failure, time.time()))
 
     def _cancel_task(self, run: _sched.Run, node: int, key: str) -> None:
         """Cancel a task that has not been sent; one that runs goes on and counts."""
