@@ -35,7 +35,7 @@ class MostVaried:
 
     def __call__(self, samples):
         variances = {name: self.variance(numbers) for name, numbers in samples.items()}
-        return max(variances, key=variances.get)
+        return max(variances, key=lambda name: variances[name])
 
 
 def main():

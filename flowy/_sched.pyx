@@ -2265,8 +2265,11 @@ cdef class Run:
 
     @property
     def waits_in(self):
-        """The frame in which the code waits, or None."""
-        return self.greenlet.gr_frame if self.greenlet is not None else None
+        """The frame of the user's code that waits, or None."""
+        frame = self.greenlet.gr_frame if self.greenlet is not None else None
+        while frame is not None and frame.f_globals.get("__name__", "").startswith("flowy."):
+            frame = frame.f_back
+        return frame
 
     def progress(self):
         """(asked, done, failed) by dependency name."""

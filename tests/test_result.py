@@ -317,6 +317,13 @@ def _sides(operation: Callable[..., Any]) -> list[Look]:
     ]
 
 
+def _pow_modulo(r: Any) -> Any:
+    """`pow(2, 3, r)`; not of a Decimal, which crashes CPython 3.13.0 itself."""
+    if isinstance(r, Decimal):
+        raise TypeError
+    return pow(2, 3, r)
+
+
 def _subclass(r: Any) -> Any:
     class Sub(r):  # type: ignore[misc]
         pass
@@ -381,7 +388,7 @@ FORWARDED: dict[str, list[Look]] = {
     "__next__": [next, lambda r: next(r, 5), lambda r: (next(r), next(r), next(r, 6))],
     "__pos__": [operator.pos],
     "__pow__": [lambda r: pow(r, 2, 5)],
-    "__rpow__": [_swapped(operator.pow), lambda r: pow(2, r, 5), lambda r: pow(2, 3, r)],
+    "__rpow__": [_swapped(operator.pow), lambda r: pow(2, r, 5), _pow_modulo],
     "__reduce__": [lambda r: pickle.loads(pickle.dumps(r, 0))],
     "__reduce_ex__": [
         lambda r: pickle.loads(pickle.dumps(r)),
