@@ -601,7 +601,7 @@ cdef class FinishOrder:
 cdef class Reduction:
     """Combines any two values that are there, until one is left. Step 2 of the law."""
     cdef object function
-    cdef object have         # values not combined yet, oldest first
+    cdef object have         # values and finished results not combined yet, oldest first
     cdef Py_ssize_t pending  # inputs and calls not finished
     cdef Map source_map
 
@@ -1110,7 +1110,7 @@ cdef class Run:
         if self.nodes[source].state == FAILED:
             self.finish(node, <object>self.nodes[source].payload, True)
             return 0
-        r.have.append(<object>self.nodes[source].payload)
+        r.have.append(self.face(source))
         self.combine(node, r)
         return 0
 
@@ -1137,18 +1137,22 @@ cdef class Run:
                 if self.nodes[result.node].state == FAILED:
                     self.finish(node, <object>self.nodes[result.node].payload, True)
                     return 0
-                r.have.append(<object>self.nodes[result.node].payload)
+                r.have.append(result)
             else:
                 r.pending += 1
                 self.add_edge(result.node, node)
         if not r.pending and len(r.have) == 1 and (r.source_map is None or r.source_map.exhausted):
-            self.finish(node, r.have.popleft(), False)
+            self.finish(node, self.known(r.have.popleft()), False)
         return 0
 
     cdef object reduce_two(self, function, x, y):
         if type(function) is Dependency:
             return self.call_now((<Dependency>function).dep, (x, y))
-        return self.run_aside(function, (x, y))
+        return self.run_aside(function, (self.known(x), self.known(y)))
+
+    cdef object known(self, x):
+        """The value of a finished result, or a plain value."""
+        return <object>self.nodes[(<Result>x).node].payload if type(x) is Result else x
 
     cdef object call_now(self, int32_t dep, tuple args):
         """A call of a dependency by the core itself, in step 2 or on behalf of the code."""
@@ -1884,7 +1888,7 @@ cdef class Run:
                 if self.nodes[x.node].state < DONE:
                     push(&pending, x.node)
                 elif self.nodes[x.node].state == DONE:
-                    r.have.append(<object>self.nodes[x.node].payload)
+                    r.have.append(x)
                 elif failed is None or (self.nodes[x.node].finished
                                         < self.nodes[(<Result>failed).node].finished):
                     failed = x

@@ -11,6 +11,7 @@ unpickled. Its neighbours are `local.pool` and `local.worker`, the two ends of t
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -48,13 +49,20 @@ def _dumps_by_value(value: Any) -> bytes:
 
 
 def _names_local_module(data: bytes) -> bool:
-    """Whether the bytes name a module that only this process has."""
-    if b"__main__" in data:
+    """Whether the bytes name a module that only this process has.
+
+    Protocols 4 and 5 write a short string as its opcode, its length and its text, so text that only
+    mentions such a name is not taken for it (`pickletools`, SHORT_BINUNICODE).
+    """
+    if b"\x8c\x08__main__" in data:
         return True
     cloudpickle = sys.modules.get("cloudpickle")
     if cloudpickle is None:
         return False
-    return any(name.encode() in data for name in cloudpickle.list_registry_pickle_by_value())
+    return any(
+        re.search(rb"\x8c." + re.escape(name.encode()), data, re.DOTALL)
+        for name in cloudpickle.list_registry_pickle_by_value()
+    )
 
 
 def dump_function(function: Any, name: str) -> bytes:

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 
 BATCH_SECONDS = 0.004
 """Work in one message: some 50 times what it costs to send and wake (about 50 µs)."""
-QUEUE_BELOW = 0.002
-"""A worker gets a second message while it works on the first only if tasks are shorter than this."""
+QUEUE_BELOW = 0.01
+"""A worker gets a second message while it works on the first only if tasks are shorter than this,"""
+SHORT = 0.001
+"""and than this when few tasks are left. Seconds."""
 LARGEST = 4096
 
 
@@ -40,8 +42,11 @@ class Batching:
         """The most tasks for the next message, so that every worker gets its share."""
         return max(1, min(LARGEST, -(-waiting // (2 * workers))))
 
-    def depth(self, function: int | None) -> int:
-        """How many messages may be at one worker at a time, if the next starts with `function`."""
-        if function is None:
-            return 1
-        return 2 if self.seconds.get(function, 1.0) < QUEUE_BELOW else 1
+    def depth(self, function: int | None, waiting: int, workers: int) -> int:
+        """How many messages may be at one worker at a time, if the next starts with `function`.
+
+        A second one spares the worker a pause between two; but nothing waits behind a task that takes
+        long, nor at the end, when another worker could be free first.
+        """
+        seconds = self.seconds.get(function, 1.0) if function is not None else 1.0
+        return 2 if seconds < (QUEUE_BELOW if waiting > workers else SHORT) else 1

@@ -143,10 +143,7 @@ class Driver:
     def _send(self) -> None:
         """Pack ready tasks into parcels, as far as the executor has room."""
         outbox, batching, executor = self._outbox, self._batching, self._executor
-        while outbox.waiting:
-            depth = batching.depth(outbox.next_function())
-            if executor.room(depth) <= 0 and self._in_flight:
-                return
+        while self._may_send():
             batch = outbox.take(batching.limit(outbox.waiting, executor.size), batching.budget)
             if batch is None:
                 return
@@ -155,6 +152,14 @@ class Driver:
                 continue
             self._in_flight += len(batch)
             executor.submit(parcel)
+
+    def _may_send(self) -> bool:
+        """Whether a task is ready and there is room for it; one parcel of each driver always fits."""
+        waiting = self._outbox.waiting
+        if not waiting:
+            return False
+        depth = self._batching.depth(self._outbox.next_function(), waiting, self._executor.size)
+        return not self._in_flight or self._executor.room(depth) > 0
 
     def _pack(self, parcel: Parcel) -> bool:
         """Pickle a parcel. If that fails, its good tasks go one by one and the others fail."""
@@ -248,7 +253,7 @@ class Driver:
         """How long to wait for the mailbox; raises if nothing can ever come."""
         if self._timers:
             return max(0.0, self._timers[0][0] - time.monotonic())
-        if self._outbox.waiting or self._outbox.children or self._outbox.restless:
+        if self._outbox.children or self._outbox.restless or self._may_send():
             return 0.0
         if self._children and self._live < MAX_LIVE:
             return 0.0
@@ -461,7 +466,8 @@ def tell_of_loose_ends(run: _sched.Run) -> None:
         )
     if run.sent:
         log.warning(
-            "a run ended while %d of its tasks were running: their results are ignored "
+            "a run ended while %d of its tasks %s running, whose results are ignored "
             "(return them, wait for them, or run(…, _wait=True))",
             run.sent,
+            "was" if run.sent == 1 else "were",
         )
