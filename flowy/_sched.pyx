@@ -2116,6 +2116,8 @@ cdef class Run:
             name = self.names[self.nodes[id].dep] if kind == TASK else "@timer"
             self.finish(id, Failure("by the workflow", key=self.key(id), name=name, kind="cancelled"), True)
             self.stamp(id)
+            if kind == TIMER:
+                self.nodes[id].holds += 1           # its id stays its own until the driver lets it fire
 
     def note(self, f):
         """The answer of `f`, asked once in the life of a run and recorded for its replays."""
@@ -2186,8 +2188,9 @@ cdef class Run:
     def finish_node(self, int32_t node, value, double time=0.0):
         """The event that a task is completed or a timer has fired (`value` None)."""
         self.check_node(node)
-        if self.nodes[node].kind == TIMER and self.nodes[node].state >= DONE:
-            return                                  # cancelled meanwhile
+        if not self.closed and self.nodes[node].kind == TIMER and self.nodes[node].state >= DONE:
+            self.release(node)                      # cancelled; kept until its time came
+            return
         self.complete(node, value, False, time)
 
     def fail_node(self, int32_t node, failure, double time=0.0):
@@ -2195,9 +2198,9 @@ cdef class Run:
         self.check_node(node)
         self.complete(node, failure, True, time)
 
-    def is_ready(self, int32_t node):
-        """Whether a task is scheduled but not taken yet."""
-        return not self.closed and self.nodes[node].state == READY
+    def state_of(self, int32_t node):
+        """The state of a node, as a word of `STATE_NAMES`."""
+        return STATE_NAMES[FREE] if self.closed else STATE_NAMES[self.nodes[node].state]
 
     def key_of(self, int32_t node):
         return self.key(node)

@@ -221,14 +221,18 @@ class Driver:
             self.mailbox.put((run.fail_node, node, failure, time.time()))
 
     def _cancel_task(self, run: _sched.Run, node: int, key: str) -> None:
-        """Cancel a task that has not been sent; one that runs goes on and counts."""
-        for execution in self._executions:
-            child = execution.run
-            if execution.asked_by is run and execution.node == node and child is not None:
-                child.request_cancel(time.time())
+        """Cancel what has not started; a sub-workflow is asked to cancel, an activity goes on."""
+        state = run.state_of(node)
+        if state not in ("ready", "sent") or run.key_of(node) != key:
+            return  # over already, and its place may be another's
+        owner: Execution = run.owner
+        for child in owner.children:
+            if child.asked_by is run and child.node == node and child.run is not None:
+                child.run.request_cancel(time.time())
                 return
-        if run.is_ready(node):
-            failure = Failure("by the workflow", key=key, name=key.rsplit("-", 2)[0], kind="cancelled")
+        name = run.name_of(node)
+        if state == "ready" or name in owner.plan.workflows:
+            failure = Failure("by the workflow", key=key, name=name, kind="cancelled")
             run.fail_node(node, failure, time.time())
 
     def _receive(self) -> None:
@@ -251,12 +255,12 @@ class Driver:
 
     def _patience(self) -> float | None:
         """How long to wait for the mailbox; raises if nothing can ever come."""
-        if self._timers:
-            return max(0.0, self._timers[0][0] - time.monotonic())
         if self._outbox.children or self._outbox.restless or self._may_send():
             return 0.0
         if self._children and self._live < MAX_LIVE:
             return 0.0
+        if self._timers:
+            return max(0.0, self._timers[0][0] - time.monotonic())
         if not self._in_flight and not self._patient:
             self._fail_stuck()
             return 0.0

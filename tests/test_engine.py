@@ -1,0 +1,329 @@
+"""The local engine beyond the laws: timers, cancels, signals, threads, executors, restarts.
+
+Owns: what only an engine does: it waits for time and for other threads, and shares its workers.
+
+May not know: pipes and processes (`test_leftovers`), misuse (`test_misuse`).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import flowy
+
+Body = Callable[..., Any]
+EXECUTORS = ["inline", "threads", "processes"]
+
+
+def inc(x: int) -> int:
+    return x + 1
+
+
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+def fail(x: Any) -> Any:
+    raise ValueError(x)
+
+
+class Calls:
+    """Hands its dependencies to the function that is its input."""
+
+    def __init__(self, inc: Any, add: Any, fail: Any) -> None:
+        self.inc = inc
+        self.add = add
+        self.fail = fail
+
+    def __call__(self, body: Body) -> Any:
+        return body(self)
+
+
+def engine(executor: Any, **options: Any) -> flowy.LocalWorkflow:
+    w = flowy.LocalWorkflow(Calls, 2, executor=executor, **options)
+    w.conf_activity("inc", inc)
+    w.conf_activity("add", add)
+    w.conf_activity("fail", fail)
+    return w
+
+
+@pytest.fixture(params=EXECUTORS)
+def warm(request: pytest.FixtureRequest) -> Iterator[flowy.LocalWorkflow]:
+    with engine(request.param) as w:
+        yield w
+
+
+def test_timers_fire_in_their_order(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        late, soon = flowy.timer(0.05), flowy.timer(0.0)
+        order = [repr(r) for r in flowy.finish_order(late, soon) if flowy.wait(r) is None]
+        assert "None" in repr(soon)
+        return flowy.wait([late, soon]), len(order)
+
+    assert warm.run(body) == ([None, None], 2)
+
+
+def test_a_cancelled_timer_leaves_its_place_alone(warm: flowy.LocalWorkflow) -> None:
+    """Its node is not taken by a task, which the timer would then finish when its time comes."""
+
+    def body(d: Calls) -> Any:
+        timer = flowy.timer(0.02)
+        flowy.cancel(timer)
+        with pytest.raises(flowy.TaskCancelled):
+            flowy.wait(timer)
+        del timer
+        waits = flowy.timer(0.1)
+        values: list[int] = []
+        while not values or len(values) < 30:
+            values.append(flowy.wait(d.inc(len(values))))
+        flowy.wait(waits)
+        return values
+
+    assert warm.run(body) == list(range(1, 31))
+
+
+def test_cancelling_a_call(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        r = d.inc(d.inc(1))
+        flowy.cancel(r)
+        with pytest.raises(flowy.TaskCancelled) as error:
+            flowy.wait(d.add(r, 1))
+        assert error.value.key == "inc-1-0"
+        done = d.inc(1)
+        flowy.wait(done)
+        flowy.cancel(done)
+        flowy.cancel(3)
+        return done
+
+    assert warm.run(body) == 2
+
+
+def test_cancelling_a_sub_workflow() -> None:
+    def waits() -> Body:
+        def body() -> str:
+            try:
+                return str(flowy.wait(flowy.signal("never")))
+            except flowy.CancelRequested:
+                return "cleaned up"
+
+        return body
+
+    def factory(sub: Any) -> Body:
+        def body() -> Any:
+            r = sub()
+            flowy.sleep(0.01)
+            flowy.cancel(r)
+            return r
+
+        return body
+
+    w = flowy.LocalWorkflow(factory, executor="inline")
+    w.conf_workflow("sub", waits)
+    assert w.run() == "cleaned up"
+
+
+def test_signals_reach_a_run_in_the_background(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        first = flowy.signal("number")
+        second = flowy.signal("number")
+        return d.add(first, second)
+
+    run = warm.start(body)
+    run.signal("other")
+    run.signal("number", 3)
+    run.signal("number", 4)
+    assert run.result(timeout=30) == 7
+    assert run.status == "completed"
+    with pytest.raises(flowy.UsageError, match="ended"):
+        run.signal("number", 5)
+
+
+def test_a_run_in_the_background_can_be_cancelled(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        try:
+            return flowy.wait(flowy.signal("never"))
+        finally:
+            cleaned.append(flowy.wait(d.inc(1)))
+
+    cleaned: list[int] = []
+    run = warm.start(body)
+    with pytest.raises(TimeoutError, match=run.id):
+        run.result(timeout=0.01)
+    statuses = [run.status]
+    run.cancel()
+    with pytest.raises(flowy.CancelRequested):
+        run.result(timeout=30)
+    statuses.append(run.status)
+    assert statuses == ["running", "cancelled"]
+    assert cleaned == [2]
+    run.cancel()
+
+
+def test_many_threads_share_the_workers(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        total = flowy.parallel_reduce(d.add, [d.inc(n) for n in range(100)])
+        return total + flowy.wait(d.inc(0))
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        runs = [threads.submit(warm.run, body) for _ in range(24)]
+        assert [run.result(timeout=60) for run in runs] == [5051] * 24
+
+
+def test_progress_and_usage(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        flowy.wait([d.inc(n) for n in range(10)])
+        with pytest.raises(flowy.TaskError):
+            flowy.wait(d.fail(1))
+        return flowy.wait(flowy.signal("go"))
+
+    run = warm.start(body)
+    expected = {"inc": (10, 10, 0), "add": (0, 0, 0), "fail": (1, 0, 1)}
+    wait = threading.Event()
+    while run.progress() != expected:
+        assert not wait.wait(0.001)
+        assert run.status == "running"
+    run.signal("go", 1)
+    assert run.result(timeout=30) == 1
+    assert run.progress() == expected
+    usage = run.usage()
+    assert usage.tasks == 11
+    assert usage.busy > 0
+    assert usage.workers in (1, 2)
+
+
+@pytest.mark.parametrize("how", ["class", "factory", "instance"])
+@pytest.mark.parametrize(
+    "kind", [concurrent.futures.ThreadPoolExecutor, concurrent.futures.ProcessPoolExecutor]
+)
+def test_executors_of_the_standard_library(kind: Any, how: str) -> None:
+    def body(d: Calls) -> Any:
+        with pytest.raises(flowy.TaskError, match="ValueError: no"):
+            flowy.wait(d.fail("no"))
+        return flowy.parallel_reduce(d.add, [d.inc(n) for n in range(50)])
+
+    if how == "instance":
+        with kind(2) as executor:
+            w = engine(executor)
+            assert w.run(body) == w.run(body) == 1275
+            assert executor.submit(inc, 1).result() == 2
+        return
+    w = engine(kind if how == "class" else lambda: kind(2))
+    assert w.run(body) == 1275
+
+
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+def test_context_variables_of_sub_workflows_and_restarts(warm: flowy.LocalWorkflow) -> None:
+    def child() -> Body:
+        def body() -> str:
+            seen = variable.get()
+            variable.set("child's own")
+            return seen
+
+        return body
+
+    class Parent:
+        def __init__(self, child: Any) -> None:
+            self.child = child
+
+        def __call__(self, again: bool) -> Any:
+            seen = variable.get()
+            variable.set("parent's own")
+            if again:
+                return flowy.restart(False)
+            return [seen, self.child(), self.child()]
+
+    w = flowy.LocalWorkflow(Parent, executor="inline")
+    w.conf_workflow("child", child)
+    variable.set("caller's")
+    assert w.run(False) == ["caller's", "parent's own", "parent's own"]
+    assert variable.get() == "caller's"
+    assert w.run(True)[1:] == ["parent's own"] * 2
+
+
+def test_the_end_waits_for_what_nobody_needs_only_if_asked(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        flowy.timer(0.05)
+        runs.append(d.inc.run)
+        d.add(d.inc(1), d.inc(2))
+        return "ended"
+
+    runs: list[Any] = []
+    assert warm.run(body) == "ended"
+    assert runs.pop().progress()["add"] == (1, 0, 0)
+    assert warm.run(body, _wait=True) == "ended"
+    assert runs.pop().progress()["add"] == (1, 1, 0)
+
+
+def test_failures_that_nobody_looked_at_are_told(
+    warm: flowy.LocalWorkflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    def body(d: Calls) -> Any:
+        lost = [d.fail(n) for n in range(3)]
+        seen = d.fail("seen")
+        with pytest.raises(flowy.TaskError):
+            flowy.wait(seen)
+        while len([r for r in lost if "failed" in repr(r)]) < 3:
+            flowy.wait(d.inc(1))
+        return "done"
+
+    assert warm.run(body) == "done"
+    assert "3 failed tasks" in caplog.text
+    assert "the first: <failure fail-" in caplog.text
+
+
+def test_nested_runs_in_workflow_code(warm: flowy.LocalWorkflow) -> None:
+    def inner(d: Calls) -> Any:
+        return d.add(d.inc(1), d.inc(2))
+
+    def outer(d: Calls) -> Any:
+        r = d.inc(10)
+        return r + warm.run(inner) + flowy.wait(d.inc(1))
+
+    assert warm.run(outer) == 11 + 5 + 2
+
+
+def test_sub_workflows_that_fail_and_restart() -> None:
+    class Child:
+        def __init__(self, inc: Any) -> None:
+            self.inc = inc
+
+        def __call__(self, n: int) -> Any:
+            if n == 0:
+                raise KeyError("zero")
+            return flowy.restart(n - 2) if n > 2 else self.inc(n)
+
+    class Parent:
+        def __init__(self, child: Any) -> None:
+            self.child = child
+
+        def __call__(self) -> Any:
+            good = [self.child(n) for n in (1, 3, 5)]
+            with pytest.raises(flowy.TaskError, match="KeyError") as error:
+                flowy.wait(self.child(0))
+            assert isinstance(error.value.__cause__, KeyError)
+            assert error.value.key == "child-3-0"
+            return good
+
+    child = flowy.LocalWorkflow(Child, executor="inline")
+    child.conf_activity("inc", inc)
+    w = flowy.LocalWorkflow(Parent, executor="threads")
+    w.conf_workflow("child", child)
+    assert w.run() == [2, 2, 2]
+
+
+def test_a_thousand_workflows_deep() -> None:
+    def factory(inc: Any, deeper: Any) -> Body:
+        return lambda n: inc(deeper(n - 1)) if n else inc(0)
+
+    w = flowy.LocalWorkflow(factory, executor="inline")
+    w.conf_activity("inc", inc)
+    w.conf_workflow("deeper", w)
+    assert w.run(1000) == 1001
