@@ -8,15 +8,16 @@ May not know: engines. Its neighbour is `results`, which has the verbs that need
 
 from __future__ import annotations
 
-import random as _random
 import time as _time
-import uuid as _uuid
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowy._sched import current
 from flowy.errors import UsageError
 from flowy.results import wait
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 __all__ = ["now", "random", "sleep", "timer", "uuid4"]
 
@@ -53,13 +54,17 @@ def sleep(seconds: float) -> None:
 
 def random() -> float:
     """A random number in [0, 1), the same in every replay of a run."""
+    import random as chance  # here, because `import flowy` should be quick
+
     run = current()
-    return _random.random() if run is None else run.random.random()
+    return chance.random() if run is None else run.random.random()
 
 
-def uuid4() -> _uuid.UUID:
+def uuid4() -> UUID:
     """A random UUID, the same in every replay of a run."""
+    import uuid
+
     run = current()
     if run is None:
-        return _uuid.uuid4()
-    return _uuid.UUID(int=run.random.getrandbits(128), version=4)
+        return uuid.uuid4()
+    return uuid.UUID(int=run.random.getrandbits(128), version=4)

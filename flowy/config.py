@@ -8,7 +8,6 @@ May not know: engines, processes, clocks.
 
 from __future__ import annotations
 
-import inspect
 import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -66,6 +65,8 @@ def check_activity(name: str, activity: Any, options: Mapping[str, Any]) -> None
 
 def check_fit(factory: Factory, names: tuple[str, ...]) -> None:
     """Raises `UsageError` unless `factory` can be called with exactly the dependencies `names`."""
+    import inspect  # here, because `import flowy` should be quick
+
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):

@@ -8,7 +8,7 @@ May not know: engines, processes. The meaning is the core's (`_sched.run_plain`)
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ def plain(factory: Factory, **functions: Callable[..., Any]) -> Callable[..., An
                 tuple(functions.values()),
                 args,
                 kwargs,
-                seed=random.getrandbits(64),
+                seed=int.from_bytes(os.urandom(8), "little"),
                 time=time.time(),
             )
             outcome = ended.outcome

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP = "/sys/fs/cgroup"
 
 
 def available() -> int:
@@ -33,32 +32,38 @@ def _quota() -> float | None:
     """The tightest CPU quota over this process, in CPUs; None if there is none."""
     quotas = []
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = _read("/proc/self/cgroup").splitlines()
     except OSError:
         return None
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        root = _CGROUP if not controllers else _CGROUP / "cpu"
-        place = root / path.lstrip("/")
-        for folder in (place, *place.parents):
-            quotas.append(_quota_of(folder))
-            if folder == root:
+        root = _CGROUP if not controllers else f"{_CGROUP}/cpu"
+        folder = path.strip("/")
+        while True:
+            quotas.append(_quota_of(f"{root}/{folder}"))
+            if not folder:
                 break
+            folder = os.path.dirname(folder)
     found = [quota for quota in quotas if quota is not None]
     return min(found) if found else None
 
 
-def _quota_of(folder: Path) -> float | None:
+def _quota_of(folder: str) -> float | None:
     try:
-        quota, period = (folder / "cpu.max").read_text().split()
+        quota, period = _read(f"{folder}/cpu.max").split()
     except (OSError, ValueError):
         try:
-            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu.cfs_period_us").read_text().strip()
+            quota = _read(f"{folder}/cpu.cfs_quota_us").strip()
+            period = _read(f"{folder}/cpu.cfs_period_us").strip()
         except OSError:
             return None
     if quota in {"max", "-1"}:
         return None
     return int(quota) / int(period)
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()

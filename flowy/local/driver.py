@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import random
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Context
@@ -318,7 +318,7 @@ class Driver:
             args=args,
             kwargs=kwargs,
             context=execution.context,
-            seed=random.getrandbits(64),
+            seed=int.from_bytes(os.urandom(8), "little"),
             linger=execution.linger,
         )
         run.owner = execution

@@ -9,9 +9,9 @@ thread that runs it.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -280,7 +280,7 @@ class Run:
     """The handle of a run in the background."""
 
     def __init__(self) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
         self._outcome: futures.Future[Any] = futures.Future()
         self._thread: threading.Thread | None = None
         self._driver: Driver | None = None

@@ -9,7 +9,6 @@ May not know: runs, graphs. Neighbours: `driver` asks, `pool` is the default.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import queue
 import threading
 import time
@@ -288,6 +287,8 @@ def make_executor(choice: ExecutorChoice, workers: int | None, start_method: Sta
 
 def _call_factory(factory: Callable[..., Any], size: int) -> Any:
     """Call an executor class or factory, telling it the number of workers if it wants to know."""
+    import inspect  # here, because `import flowy` should be quick
+
     try:
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):

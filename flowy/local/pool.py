@@ -19,14 +19,13 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flowy import serialization
 from flowy.errors import UsageError, describe
@@ -35,6 +34,9 @@ from flowy.local.batch import Trouble, load_outcomes
 from flowy.local.functions import FunctionTable
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.worker import BATCH, FUNCTION, GARBLED, HEADER, OUTCOMES
+
+if TYPE_CHECKING:
+    import subprocess
 
 StartMethod = Literal["spawn", "fork"]
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
@@ -178,6 +180,8 @@ def _widen(descriptor: int) -> None:
 
 def _spawn(descriptors: tuple[int, int, int], _: set[int]) -> tuple[int, subprocess.Popen[bytes] | None]:
     """A clean interpreter: safe beside threads, and it never imports the user's `__main__`."""
+    import subprocess  # here, because workers import this module's neighbours, and never spawn
+
     reading, writing, lifeline = descriptors
     script = _SCRIPT.format(
         path=[os.path.abspath(p) if p == "" else p for p in sys.path],
