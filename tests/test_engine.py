@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextvars
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -327,3 +330,72 @@ def test_a_thousand_workflows_deep() -> None:
     w.conf_activity("inc", inc)
     w.conf_workflow("deeper", w)
     assert w.run(1000) == 1001
+
+
+class Liar:
+    """Pickles well, and raises when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def lie(n: int) -> Any:
+    return Liar() if n == 7 else n
+
+
+@pytest.mark.parametrize("executor", ["processes", concurrent.futures.ProcessPoolExecutor])
+def test_a_value_that_cannot_be_unpickled_fails_its_own_task(executor: Any) -> None:
+    def factory(lie: Any) -> Body:
+        def body() -> Any:
+            flowy.wait([lie(0) for _ in range(500)])  # now they travel together
+            failed = []
+            for n in range(200):
+                try:
+                    assert flowy.wait(lie(n)) == n
+                except flowy.TaskUsageError as error:
+                    failed.append((n, error.key, "can't be unpickled" in str(error)))
+            results = [lie(n) for n in range(200)]
+            for n, r in enumerate(results):
+                try:
+                    assert flowy.wait(r) == n
+                except flowy.TaskUsageError as error:
+                    failed.append((n, error.key, "can't be unpickled" in str(error)))
+            return failed
+
+        return body
+
+    w = flowy.LocalWorkflow(factory, 1, executor=executor)
+    w.conf_activity("lie", lie)
+    assert w.run() == [(7, "lie-507-0", True), (7, "lie-707-0", True)]
+
+
+def test_a_timer_longer_than_any_wait(warm: flowy.LocalWorkflow) -> None:
+    def body(d: Calls) -> Any:
+        return flowy.wait(flowy.first(flowy.timer(1e12), d.inc(1)))
+
+    assert warm.run(body) == 2
+
+
+def die_with_a_child(path: str) -> str:
+    """Dies the first time, and leaves a process behind that holds the worker's pipes."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return "second time"
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    with open(path, "w") as file:
+        file.write(str(child))
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never"
+
+
+def test_a_worker_that_dies_is_noticed_though_its_child_lives(tmp_path: Path) -> None:
+    w = flowy.LocalWorkflow(lambda die: lambda path: die(path), 1)
+    w.conf_activity("die", die_with_a_child)
+    path = tmp_path / "child"
+    try:
+        assert w.run(str(path)) == "second time"
+    finally:
+        os.kill(int(path.read_text()), signal.SIGKILL)

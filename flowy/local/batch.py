@@ -20,6 +20,7 @@ from flowy import serialization
 from flowy.errors import Failure, FailureKind, UsageError, describe
 
 _CO_COROUTINE = 0x80
+_ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
 _CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
 
 
@@ -173,31 +174,57 @@ def to_failure(trouble: Trouble | BaseException, key: str, name: str) -> Failure
     )
 
 
+_STACK_GLOBAL = b"\x93"
+
+
 def dump_outcomes(outcomes: Outcomes) -> bytes:
-    """Outcomes as bytes; a value that can't be pickled fails its own task only."""
-    failures: dict[int, Trouble | BaseException] = {
-        i: to_trouble(error) if isinstance(error, BaseException) else error
+    """Outcomes as bytes: one pickle, as long as no value in it could hinder the others.
+
+    Values whose pickle names a class or function may fail to load: each gets bytes of its own then
+    (protocol 5 names them by the opcode STACK_GLOBAL only, see `pickletools`).
+    """
+    troubles = {
+        i: tuple(to_trouble(error) if isinstance(error, BaseException) else error)
         for i, error in outcomes.failures.items()
     }
-    outcomes = outcomes._replace(failures=failures)
+    rest = (outcomes.first, troubles, outcomes.spent)
+    plain = _ATOMS.issuperset(map(type, outcomes.values))
     try:
-        return serialization.dumps(tuple(outcomes))
+        data = serialization.dumps((False, outcomes.values, *rest))
+        if plain or _STACK_GLOBAL not in data:
+            return data
     except Exception:
         pass
-    values = list(outcomes.values)
-    for position, value in enumerate(values):
+    values: list[bytes | None] = []
+    for position, value in enumerate(outcomes.values, outcomes.first):
         try:
-            serialization.dumps(value)
+            values.append(serialization.dumps(value))
         except Exception as error:
-            values[position] = None
+            values.append(None)
             message = serialization.explain(error, value, "value", "the activity's return value")
-            failures[outcomes.first + position] = Trouble(message, "", None, True)
-    return serialization.dumps(tuple(outcomes._replace(values=values)))
+            troubles[position] = tuple(Trouble(message, "", None, True))
+    return serialization.dumps((True, values, *rest))
 
 
 def load_outcomes(data: bytes) -> Outcomes:
-    """The outcomes behind `dump_outcomes`' bytes."""
-    return Outcomes(*serialization.loads(data))
+    """The outcomes behind `dump_outcomes`' bytes; a value that can't be loaded fails its own task."""
+    single, values, first, troubles, spent = serialization.loads(data)
+    failures: dict[int, Trouble | BaseException] = {i: Trouble(*t) for i, t in troubles.items()}
+    if single:
+        for i, pickled in enumerate(values):
+            if pickled is None:
+                continue
+            try:
+                values[i] = serialization.loads(pickled)
+            except Exception as error:
+                values[i] = None
+                failures[first + i] = Trouble(
+                    f"the activity's return value can't be unpickled here: {describe(error)}",
+                    "",
+                    None,
+                    True,
+                )
+    return Outcomes(first, values, failures, spent)
 
 
 _loaded: dict[bytes, Callable[..., Any]] = {}

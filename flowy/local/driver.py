@@ -35,6 +35,8 @@ MAX_LIVE = 10_000
 """Sub-workflows whose code is alive at a time; one that waits for others of its own does not count."""
 OVERLAP = 2048
 """So many new tasks, and some are sent while the workflow's code is still calling."""
+LONGEST_WAIT = 3600.0
+"""Seconds that one wait for replies lasts at most: poll(2) counts milliseconds in an int."""
 SLOW_STEP = 1.0
 """Seconds that a step of workflow code may take before one warning tells of it."""
 
@@ -260,7 +262,7 @@ class Driver:
         if self._children and self._live < MAX_LIVE:
             return 0.0
         if self._timers:
-            return max(0.0, self._timers[0][0] - time.monotonic())
+            return min(LONGEST_WAIT, max(0.0, self._timers[0][0] - time.monotonic()))
         if not self._in_flight and not self._patient:
             self._fail_stuck()
             return 0.0

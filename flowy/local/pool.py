@@ -81,6 +81,7 @@ class Worker:
             for descriptor in theirs:
                 os.close(descriptor)
         self.status: int | None = None
+        self.sentinel = _sentinel(self.pid)
 
     def send(self, kind: int, number: int, payload: bytes) -> None:
         """Queue a message and write what the pipe takes."""
@@ -142,7 +143,7 @@ class Worker:
 
     def hang_up(self) -> None:
         """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
-        self._close("writing", "reading", "lifeline")
+        self._close("writing", "reading", "lifeline", "sentinel")
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -150,6 +151,11 @@ class Worker:
             if descriptor >= 0:
                 setattr(self, name, -1)
                 os.close(descriptor)
+
+    def polled(self) -> list[int]:
+        """The descriptors that tell of this worker."""
+        mine = (self.reading, self.writing, self.sentinel)
+        return [descriptor for descriptor in mine if descriptor >= 0]
 
     def gone(self) -> bool:
         """Whether the process has ended; notes its exit status (negative: a signal)."""
@@ -168,6 +174,18 @@ class Worker:
         if not self.gone():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+
+
+def _sentinel(pid: int) -> int:
+    """A descriptor that is readable once the process has ended; -1 where there is none.
+
+    The end of its pipe alone would not tell, if a process that an activity started lives on and
+    still holds it (pidfd_open(2), Linux 5.3).
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1
 
 
 def _widen(descriptor: int) -> None:
@@ -258,7 +276,8 @@ class Pool:
         self.size = size
         self._method = method
         self._functions: FunctionTable[bytes] = FunctionTable(self._drop)
-        self._workers: dict[int, Worker] = {}
+        self._workers: list[Worker] = []
+        self._by_descriptor: dict[int, Worker] = {}
         self._waiting: deque[Parcel] = deque()
         self._in_flight = 0
         self._numbers = 0
@@ -294,7 +313,7 @@ class Pool:
         self._functions.release(function)
 
     def _drop(self, function: int) -> None:
-        for worker in self._workers.values():
+        for worker in self._workers:
             if function in worker.functions:
                 worker.functions.discard(function)
                 worker.send(FUNCTION, function, b"")
@@ -351,12 +370,12 @@ class Pool:
     def close(self) -> None:
         """Let the workers go: idle ones leave, busy ones are killed."""
         self._closed = True
-        for worker in self._workers.values():
+        for worker in self._workers:
             if worker.held:
                 worker.kill()
             worker.dismiss()
         end = time.monotonic() + PATIENCE
-        for worker in self._workers.values():
+        for worker in self._workers:
             pause = 0.0005
             while not worker.gone():
                 if time.monotonic() > end:
@@ -373,8 +392,8 @@ class Pool:
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
         mine = [self._wake_reading, self._wake_writing]
-        for worker in self._workers.values():
-            mine += [worker.writing, worker.reading, worker.lifeline]
+        for worker in self._workers:
+            mine += [worker.writing, worker.reading, worker.lifeline, worker.sentinel]
         return [descriptor for descriptor in mine if descriptor >= 0]
 
     # what the leader does
@@ -390,7 +409,7 @@ class Pool:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_reading, 4096)
                 continue
-            worker = self._by_descriptor(descriptor)
+            worker = self._by_descriptor.get(descriptor)
             if worker is None:
                 continue
             if event & select.POLLOUT:
@@ -400,16 +419,9 @@ class Pool:
                 self._hear(worker)
         self._hand_out()
 
-    def _by_descriptor(self, descriptor: int) -> Worker | None:
-        worker = self._workers.get(descriptor)
-        if worker is None:
-            for candidate in self._workers.values():
-                if candidate.writing == descriptor:
-                    return candidate
-        return worker
-
     def _hear(self, worker: Worker) -> None:
-        alive = worker.read()
+        ended = worker.gone()  # asked first: what it wrote before its end is there to be read
+        alive = worker.read() and not ended
         for kind, number, payload in worker.messages():
             parcel = worker.held[number]
             if kind == OUTCOMES:
@@ -452,10 +464,11 @@ class Pool:
 
     def _replace(self, worker: Worker) -> None:
         """A worker died: start another; what had not come back goes again, task by task."""
-        del self._workers[worker.reading]
-        self._poll.unregister(worker.reading)
-        with contextlib.suppress(KeyError):
-            self._poll.unregister(worker.writing)
+        self._workers.remove(worker)
+        for descriptor in worker.polled():
+            del self._by_descriptor[descriptor]
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(descriptor)
         worker.kill()
         worker.hang_up()
         while not worker.gone():
@@ -477,14 +490,17 @@ class Pool:
 
     def _hire(self) -> None:
         worker = Worker(self._method, set(self.descriptors()))
-        self._workers[worker.reading] = worker
-        self._poll.register(worker.reading, select.POLLIN)
+        self._workers.append(worker)
+        for descriptor in worker.polled():
+            self._by_descriptor[descriptor] = worker
+            if descriptor != worker.writing:
+                self._poll.register(descriptor, select.POLLIN)
 
     def _hand_out(self) -> None:
         """Give each waiting parcel to the worker that holds the fewest."""
         while self._waiting and self._workers:
             parcel = self._waiting.popleft()
-            worker = min(self._workers.values(), key=_load)
+            worker = min(self._workers, key=_load)
             self._give(worker, parcel)
 
     def _give(self, worker: Worker, parcel: Parcel) -> None:
