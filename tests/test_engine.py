@@ -399,3 +399,63 @@ def test_a_worker_that_dies_is_noticed_though_its_child_lives(tmp_path: Path) ->
         assert w.run(str(path)) == "second time"
     finally:
         os.kill(int(path.read_text()), signal.SIGKILL)
+
+
+def interrupt(pid: int) -> int:
+    os.kill(pid, signal.SIGINT)
+    return pid
+
+
+@pytest.mark.parametrize("executor", EXECUTORS[1:])
+def test_an_interrupt_ends_its_own_run_only(executor: str) -> None:
+    def factory(interrupt: Any, inc: Any) -> Body:
+        def body(interrupted: bool) -> Any:
+            results = [inc(n) for n in range(300)]
+            if interrupted:
+                interrupt(os.getpid())
+                flowy.sleep(60)
+            return sum(flowy.wait(results))
+
+        return body
+
+    w = flowy.LocalWorkflow(factory, 2, executor=executor)
+    w.conf_activity("interrupt", interrupt)
+    w.conf_activity("inc", inc)
+    before = signal.getsignal(signal.SIGINT)
+    with w:
+        for _ in range(5):
+            with pytest.raises(KeyboardInterrupt):
+                w.run(True)
+            assert w.run(False) == sum(range(1, 301))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("executor", ["threads", concurrent.futures.ThreadPoolExecutor])
+def test_an_activity_may_run_its_own_workflow(executor: Any) -> None:
+    def deeper(n: int) -> int:
+        value: int = w.run(n - 1) + 1 if n else 0
+        return value
+
+    w = flowy.LocalWorkflow(lambda deeper: lambda n: deeper(n), 1, executor=executor)
+    w.conf_activity("deeper", deeper)
+    assert w.run(5) == 5
+
+
+def test_an_error_above_many_live_sub_workflows() -> None:
+    def factory(inc: Any, deeper: Any) -> Body:
+        def body(n: int, root: bool = True) -> Any:
+            if n == 0:
+                return flowy.wait(flowy.timer(3600))
+            r = deeper(n - 1, False)
+            if root:
+                flowy.sleep(0.01)
+                raise LookupError("the user's own")
+            return r
+
+        return body
+
+    w = flowy.LocalWorkflow(factory, executor="inline")
+    w.conf_activity("inc", inc)
+    w.conf_workflow("deeper", w)
+    with pytest.raises(LookupError, match="the user's own"):
+        w.run(2000)

@@ -27,6 +27,7 @@ from flowy.errors import Failure, UsageError
 from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
 from flowy.local.executors import Executor
+from flowy.local.interrupts import interrupts
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 
 log = logging.getLogger("flowy")
@@ -130,6 +131,7 @@ class Driver:
 
     def run(self, execution: Execution, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Run `execution` to its end; its `on_end` hears how it ended."""
+        listens = interrupts.listen()
         try:
             self._start(execution, args, kwargs)
             self._settle()
@@ -140,6 +142,8 @@ class Driver:
                 self._receive()
                 self._settle()
         finally:
+            if listens:
+                interrupts.leave()
             self._abandon()
 
     def _send(self) -> None:
@@ -417,11 +421,13 @@ class Driver:
 
     def _discard(self, execution: Execution) -> None:
         """End an execution whose parent has ended, and all below it; nobody hears of it."""
-        for child in list(execution.children):
-            self._discard(child)
-        if execution.run is not None:
-            close(execution.run, execution.plan)
-        self._leave(execution)
+        doomed = [execution]
+        for one in doomed:  # grows while it is walked
+            doomed.extend(one.children)
+        for one in reversed(doomed):
+            if one.run is not None:
+                close(one.run, one.plan)
+            self._leave(one)
 
     def _fail_stuck(self) -> None:
         """Nothing can ever come: end the runs that wait for nothing, the deepest first."""

@@ -253,6 +253,15 @@ class LocalWorkflow:
 
     @contextmanager
     def _borrowed(self) -> Iterator[Executor]:
+        shared = self._executor
+        if shared is not None and shared.serves():
+            # An activity that runs its own workflow must not wait for the workers that wait for it.
+            executor = make_executor(self._choice, self._workers, self._start_method)
+            try:
+                yield executor
+            finally:
+                executor.close()
+            return
         executor = self._borrow()
         try:
             yield executor

@@ -24,6 +24,9 @@ from flowy.local.functions import FunctionTable
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.pool import START_METHODS, Pool, StartMethod
 
+_here = threading.local()
+"""`_here.above`: the executors whose activities are on this thread, the innermost last."""
+
 LINGER = 0.5
 """Seconds that threads get to leave when their run is over."""
 
@@ -56,11 +59,19 @@ class Executor(Protocol):
     def collect(self, mailbox: Mailbox, timeout: float | None) -> None:
         """Wait until something is in the mailbox, at most `timeout` seconds."""
 
+    def serves(self) -> bool:
+        """Whether this thread is one that runs activities for it, which must not wait for others."""
+
     def move(self) -> None:
         """Do what can be done without waiting."""
 
     def close(self) -> None:
         """Let go of all that was started."""
+
+
+def _above() -> tuple[Executor, ...]:
+    above: tuple[Executor, ...] = getattr(_here, "above", ())
+    return above
 
 
 class Same:
@@ -119,6 +130,9 @@ class InlineExecutor:
                 return
         mailbox.wait(timeout)
 
+    def serves(self) -> bool:
+        return False
+
     def move(self) -> None:
         pass
 
@@ -136,6 +150,7 @@ class ThreadExecutor:
         self._functions: FunctionTable[Callable[..., Any]] = FunctionTable()
         self._waiting: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
         self._in_flight: set[Parcel] = set()
+        self._made_under = _above()
         self._threads = [
             threading.Thread(target=self._work, name=f"flowy-activity-{i}", daemon=True)
             for i in range(size)
@@ -159,6 +174,9 @@ class ThreadExecutor:
     def collect(self, mailbox: Mailbox, timeout: float | None) -> None:
         mailbox.wait(timeout)
 
+    def serves(self) -> bool:
+        return self in _above()
+
     def move(self) -> None:
         pass
 
@@ -174,6 +192,7 @@ class ThreadExecutor:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
+        _here.above = (*self._made_under, self)
         while (parcel := self._waiting.get()) is not None:
             table = {number: self._functions[number] for number in parcel.functions}
             outcomes = batch.run_calls(table, *parcel.contents())
@@ -192,6 +211,7 @@ class FutureExecutor:
         self.pickles = not isinstance(executor, futures.ThreadPoolExecutor)
         self._functions: FunctionTable[Any] = FunctionTable()
         self._in_flight: set[futures.Future[Any]] = set()
+        self._made_under = _above()
 
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
         if self.pickles:
@@ -211,7 +231,7 @@ class FutureExecutor:
         if self.pickles:
             future = self._executor.submit(batch.run_message, table, parcel.message)
         else:
-            future = self._executor.submit(batch.run_calls, table, *parcel.contents())
+            future = self._executor.submit(self._run, table, *parcel.contents())
         self._in_flight.add(future)
 
         def done(future: futures.Future[Any]) -> None:
@@ -230,6 +250,17 @@ class FutureExecutor:
 
     def collect(self, mailbox: Mailbox, timeout: float | None) -> None:
         mailbox.wait(timeout)
+
+    def serves(self) -> bool:
+        return self in _above()
+
+    def _run(self, *args: Any) -> batch.Outcomes:
+        """The calls of a parcel, in a thread of the executor."""
+        _here.above = (*self._made_under, self)
+        try:
+            return batch.run_calls(*args)
+        finally:
+            _here.above = ()
 
     def move(self) -> None:
         pass

@@ -10,6 +10,7 @@ May not know: who runs them. Neighbours: `pool` and `executors`, which keep one 
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -30,6 +31,7 @@ class FunctionTable(Generic[T]):
         self._uses: dict[int, int] = {}
         self._unused: dict[int, None] = {}
         self._dropped = dropped
+        self._lock = threading.Lock()
 
     def __getitem__(self, number: int) -> T:
         return self._by_number[number][1]
@@ -39,24 +41,26 @@ class FunctionTable(Generic[T]):
 
     def add(self, key: Hashable, function: T) -> int:
         """The number of `function`; `key` tells whether it is one that is known already."""
-        number = self._by_key.get(key)
-        if number is None:
-            number = self._by_key[key] = next(_numbers)
-            self._by_number[number] = (key, function)
-        self._unused.pop(number, None)
-        self._uses[number] = self._uses.get(number, 0) + 1
-        return number
+        with self._lock:
+            number = self._by_key.get(key)
+            if number is None:
+                number = self._by_key[key] = next(_numbers)
+                self._by_number[number] = (key, function)
+            self._unused.pop(number, None)
+            self._uses[number] = self._uses.get(number, 0) + 1
+            return number
 
     def release(self, number: int) -> None:
         """One run needs it no more; the oldest beyond `KEPT` are dropped."""
-        self._uses[number] -= 1
-        if self._uses[number]:
-            return
-        self._unused[number] = None
-        while len(self._unused) > KEPT:
-            oldest = next(iter(self._unused))
-            del self._unused[oldest], self._uses[oldest]
-            key, _ = self._by_number.pop(oldest)
-            del self._by_key[key]
-            if self._dropped is not None:
-                self._dropped(oldest)
+        with self._lock:
+            self._uses[number] -= 1
+            if self._uses[number]:
+                return
+            self._unused[number] = None
+            while len(self._unused) > KEPT:
+                oldest = next(iter(self._unused))
+                del self._unused[oldest], self._uses[oldest]
+                key, _ = self._by_number.pop(oldest)
+                del self._by_key[key]
+                if self._dropped is not None:
+                    self._dropped(oldest)

@@ -92,12 +92,11 @@ class Parcel:
         self.message = serialization.dump_calls(*self.contents(), objects)
 
     def split(self) -> list[Parcel]:
-        """A parcel for each task whose outcome has not come back."""
+        """A parcel, still to be packed, for each task whose outcome has not come back."""
         singles = []
         for i in range(self.first + self.received, self.first + self.size):
             single = Parcel(self.batch, self.mailbox, i, 1)
             single.deaths = self.deaths
-            single.pack()
             singles.append(single)
         return singles
 

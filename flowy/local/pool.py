@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from flowy import serialization
 from flowy.errors import UsageError, describe
 from flowy.local import worker as worker_process
-from flowy.local.batch import Trouble, load_outcomes
+from flowy.local.batch import Trouble, load_outcomes, to_trouble
 from flowy.local.functions import FunctionTable
+from flowy.local.interrupts import interrupts
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.worker import BATCH, FUNCTION, GARBLED, HEADER, OUTCOMES
 
@@ -275,13 +276,15 @@ class Pool:
     def __init__(self, size: int, method: StartMethod) -> None:
         self.size = size
         self._method = method
-        self._functions: FunctionTable[bytes] = FunctionTable(self._drop)
+        self._functions: FunctionTable[bytes] = FunctionTable(self._forget)
         self._workers: list[Worker] = []
         self._by_descriptor: dict[int, Worker] = {}
         self._waiting: deque[Parcel] = deque()
         self._in_flight = 0
         self._numbers = 0
         self._lead = threading.Lock()
+        self._count = threading.Lock()  # of `_in_flight`, which is not the leader's alone
+        self._dropped: deque[int] = deque()
         self._followers: list[Mailbox] = []
         self._wake_reading, self._wake_writing = os.pipe()
         os.set_blocking(self._wake_reading, False)
@@ -312,12 +315,12 @@ class Pool:
         """One run needs the function no more."""
         self._functions.release(function)
 
-    def _drop(self, function: int) -> None:
-        for worker in self._workers:
-            if function in worker.functions:
-                worker.functions.discard(function)
-                worker.send(FUNCTION, function, b"")
-                self._watch_output(worker)
+    def _forget(self, function: int) -> None:
+        self._dropped.append(function)  # the leader tells the workers
+
+    def serves(self) -> bool:
+        """Whether this thread is one that runs activities."""
+        return False
 
     def room(self, depth: int) -> int:
         """How many more parcels the workers can take, with `depth` of them at each."""
@@ -325,16 +328,15 @@ class Pool:
 
     def submit(self, parcel: Parcel) -> None:
         """Send a parcel to the least busy worker; its replies come to its mailbox."""
-        self._in_flight += 1
-        self._waiting.append(parcel)
-        if self._lead.acquire(blocking=False):
-            try:
-                self._hand_out()
-            finally:
-                self._lead.release()
-            self._pass_lead()
-        else:
-            self._wake()
+        interrupts.hold(self._wake)
+        try:
+            with self._count:
+                self._in_flight += 1
+            self._waiting.append(parcel)
+            if not self._led(self._hand_out):
+                self._wake()
+        finally:
+            interrupts.let_go()
 
     def collect(self, mailbox: Mailbox, timeout: float | None) -> None:
         """Wait until something is in `mailbox`, at most `timeout` seconds; may lead meanwhile."""
@@ -344,12 +346,12 @@ class Pool:
         try:
             while not mailbox:
                 left = None if end is None else max(0.0, end - time.monotonic())
-                if self._lead.acquire(blocking=False):
-                    try:
-                        self._move(left)
-                    finally:
-                        self._lead.release()
-                else:
+                interrupts.hold(self._wake)
+                try:
+                    led = self._led(self._move, left)
+                finally:
+                    interrupts.let_go()
+                if not led:
                     mailbox.wait(left)
                 if end is not None and time.monotonic() >= end:
                     return
@@ -360,12 +362,22 @@ class Pool:
 
     def move(self) -> None:
         """Move what can be moved without waiting."""
-        if self._lead.acquire(blocking=False):
-            try:
-                self._move(0.0)
-            finally:
-                self._lead.release()
-            self._pass_lead()
+        interrupts.hold(self._wake)
+        try:
+            self._led(self._move, 0.0)
+        finally:
+            interrupts.let_go()
+
+    def _led(self, step: Callable[..., None], *args: Any) -> bool:
+        """Take a step as the leader; False if somebody else leads."""
+        if not self._lead.acquire(blocking=False):
+            return False
+        try:
+            step(*args)
+        finally:
+            self._lead.release()
+        self._pass_lead()
+        return True
 
     def close(self) -> None:
         """Let the workers go: idle ones leave, busy ones are killed."""
@@ -447,20 +459,33 @@ class Pool:
         parcel.received += len(outcomes.values)
         if parcel.received == parcel.size:
             del worker.held[number]
-            self._in_flight -= 1
+            self._settle(1)
         parcel.mailbox.put(Reply(parcel, outcomes))
 
     def _unpack(self, parcel: Parcel, trouble: Trouble) -> None:
         """A batch that could not be unpickled goes again, task by task, to find the culprit."""
-        self._in_flight -= 1
+        self._settle(1)
         if parcel.size == 1:
             message = f"its arguments could not be unpickled in the worker: {trouble.message}"
             trouble = trouble._replace(message=message, misused=True)
             parcel.mailbox.put(Reply(parcel, parcel.all_failed(trouble)))
             return
         for single in parcel.split():
-            self._in_flight += 1
-            self._waiting.append(single)
+            self._again(single)
+
+    def _settle(self, parcels: int) -> None:
+        with self._count:
+            self._in_flight -= parcels
+
+    def _again(self, single: Parcel) -> None:
+        """Send a task once more, ahead of the others; it fails if its arguments can't be pickled now."""
+        try:
+            single.pack()
+        except Exception as error:
+            single.mailbox.put(Reply(single, single.all_failed(to_trouble(error))))
+            return
+        self._settle(-1)
+        self._waiting.appendleft(single)
 
     def _replace(self, worker: Worker) -> None:
         """A worker died: start another; what had not come back goes again, task by task."""
@@ -476,7 +501,7 @@ class Pool:
         held = list(worker.held.values())
         running = True
         for parcel in held:
-            self._in_flight -= 1
+            self._settle(1)
             for single in parcel.split():
                 if running:  # only the first can have been running
                     running = False
@@ -484,8 +509,7 @@ class Pool:
                 if single.deaths >= DEATHS_ALLOWED:
                     single.mailbox.put(Reply(single, single.all_failed(_death(worker))))
                     continue
-                self._in_flight += 1
-                self._waiting.appendleft(single)
+                self._again(single)
         self._hire()
 
     def _hire(self) -> None:
@@ -498,10 +522,20 @@ class Pool:
 
     def _hand_out(self) -> None:
         """Give each waiting parcel to the worker that holds the fewest."""
+        while self._dropped:
+            self._drop(self._dropped.popleft())
         while self._waiting and self._workers:
             parcel = self._waiting.popleft()
             worker = min(self._workers, key=_load)
             self._give(worker, parcel)
+
+    def _drop(self, function: int) -> None:
+        """Let the workers forget a function."""
+        for worker in self._workers:
+            if function in worker.functions:
+                worker.functions.discard(function)
+                worker.send(FUNCTION, function, b"")
+                self._watch_output(worker)
 
     def _give(self, worker: Worker, parcel: Parcel) -> None:
         for function in parcel.functions:
