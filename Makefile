@@ -7,6 +7,7 @@ INSTALL := $(RUN) -m pip install -qq
 DEV = $(VENV)/.flowy $(VENV)/.dev
 CHECKED := setup.py $(wildcard flowy tests examples benchmarks)
 VERSIONS := 3.10 3.11 3.12 3.13
+ASV = HOME='$(CURDIR)/.asv' '$(abspath $(VENV))/bin/asv'
 
 # $(call find,condition,candidates): the first candidate that runs, has venv, and fits.
 find = $(shell for p in $(2); do \
@@ -26,7 +27,7 @@ help:
 	@echo 'make test-long  the tests with many more random programs'
 	@echo 'make lint       ruff, mypy --strict, stubtest'
 	@echo 'make docs       the examples in docstrings and docs/, run'
-	@echo 'make bench      the benchmarks'
+	@echo 'make bench      the benchmarks; some of them: make bench BENCH="--bench engine"'
 	@echo 'make clean      remove what was built, the environments too'
 
 demo: $(VENV)/.flowy
@@ -58,8 +59,11 @@ lint: $(DEV)
 docs: $(DEV)
 	$(RUN) -m pytest --doctest-modules --doctest-glob='*.md' flowy $(wildcard docs) || [ $$? -eq 5 ]
 
+# asv keeps what it knows of the machine in the home directory: here that is .asv, where results go too.
 bench: $(VENV)/.flowy $(VENV)/.bench
-	cd benchmarks && ../$(VENV)/bin/asv run --python=same --quick --show-stderr
+	@mkdir -p .asv
+	cd benchmarks && $(ASV) machine --yes >/dev/null && $(ASV) run --python=same --show-stderr $(BENCH) \
+		$(addprefix --set-commit-hash=,$(shell git rev-parse --verify HEAD 2>/dev/null))
 
 clean:
 	rm -rf .venv .venv-3.* build dist *.egg-info flowy/_sched.c flowy/_sched*.so flowy/_sched.html
