@@ -12,6 +12,7 @@ import contextvars
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 import flowy
+from flowy.local.pool import Pool
 
 Body = Callable[..., Any]
 EXECUTORS = ["inline", "threads", "processes"]
@@ -459,3 +461,22 @@ def test_an_error_above_many_live_sub_workflows() -> None:
     w.conf_workflow("deeper", w)
     with pytest.raises(LookupError, match="the user's own"):
         w.run(2000)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_waiting_is_not_spinning(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While all workers are busy, drivers sleep: also with tasks ready, also with others waiting."""
+    moves: list[int] = []
+    move = Pool._move
+
+    def counted(pool: Pool, timeout: float | None) -> None:
+        moves.append(1)
+        move(pool, timeout)
+
+    monkeypatch.setattr(Pool, "_move", counted)
+    w = flowy.LocalWorkflow(lambda nap: lambda: flowy.wait([nap(0.05) for _ in range(8)]), 2)
+    w.conf_activity("nap", time.sleep)
+    with w, concurrent.futures.ThreadPoolExecutor(threads) as callers:
+        runs = [callers.submit(w.run) for _ in range(threads)]
+        assert [run.result(timeout=60) for run in runs] == [[None] * 8] * threads
+    assert len(moves) < 40 * 8 * threads

@@ -333,7 +333,9 @@ class Pool:
             with self._count:
                 self._in_flight += 1
             self._waiting.append(parcel)
-            if not self._led(self._hand_out):
+            if self._led(self._hand_out):
+                self._pass_lead()
+            else:
                 self._wake()
         finally:
             interrupts.let_go()
@@ -364,7 +366,8 @@ class Pool:
         """Move what can be moved without waiting."""
         interrupts.hold(self._wake)
         try:
-            self._led(self._move, 0.0)
+            if self._led(self._move, 0.0):
+                self._pass_lead()
         finally:
             interrupts.let_go()
 
@@ -376,7 +379,6 @@ class Pool:
             step(*args)
         finally:
             self._lead.release()
-        self._pass_lead()
         return True
 
     def close(self) -> None:
