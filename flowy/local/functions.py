@@ -36,9 +36,6 @@ class FunctionTable(Generic[T]):
     def __getitem__(self, number: int) -> T:
         return self._by_number[number][1]
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._by_number
-
     def add(self, key: Hashable, function: T) -> int:
         """The number of `function`; `key` tells whether it is one that is known already."""
         with self._lock:

@@ -276,7 +276,8 @@ class Pool:
     def __init__(self, size: int, method: StartMethod) -> None:
         self.size = size
         self._method = method
-        self._functions: FunctionTable[bytes] = FunctionTable(self._forget)
+        self._dropped: deque[int] = deque()  # functions of which the leader tells the workers
+        self._functions: FunctionTable[bytes] = FunctionTable(self._dropped.append)
         self._workers: list[Worker] = []
         self._by_descriptor: dict[int, Worker] = {}
         self._waiting: deque[Parcel] = deque()
@@ -284,7 +285,6 @@ class Pool:
         self._numbers = 0
         self._lead = threading.Lock()
         self._count = threading.Lock()  # of `_in_flight`, which is not the leader's alone
-        self._dropped: deque[int] = deque()
         self._followers: list[Mailbox] = []
         self._wake_reading, self._wake_writing = os.pipe()
         os.set_blocking(self._wake_reading, False)
@@ -314,9 +314,6 @@ class Pool:
     def release(self, function: int) -> None:
         """One run needs the function no more."""
         self._functions.release(function)
-
-    def _forget(self, function: int) -> None:
-        self._dropped.append(function)  # the leader tells the workers
 
     def serves(self) -> bool:
         """Whether this thread is one that runs activities."""
@@ -415,8 +412,6 @@ class Pool:
     def _move(self, timeout: float | None) -> None:
         """Hand out what waits, wait for the pipes, read the replies, hand out again."""
         self._hand_out()
-        if self._in_flight == 0 and timeout is None and not self._followers:
-            return
         milliseconds = None if timeout is None else max(0, int(timeout * 1000 + 0.999))
         for descriptor, event in self._poll.poll(milliseconds):
             if descriptor == self._wake_reading:
