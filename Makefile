@@ -53,7 +53,7 @@ lint: $(DEV)
 	$(RUN) -m ruff format --check $(CHECKED)
 	$(RUN) -m mypy $(filter-out setup.py examples,$(CHECKED))
 	$(RUN) -m mypy --allow-untyped-defs --allow-untyped-calls examples
-	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml flowy._sched
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml flowy._sched flowy._loop
 
 # 5 is pytest's word for "nothing found", which is fine here.
 docs: $(DEV)
@@ -66,7 +66,7 @@ bench: $(VENV)/.flowy $(VENV)/.bench
 		$(addprefix --set-commit-hash=,$(shell git rev-parse --verify HEAD 2>/dev/null))
 
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info flowy/_sched.c flowy/_sched*.so flowy/_sched.html
+	rm -rf .venv .venv-3.* build dist *.egg-info flowy/*.c flowy/*.so flowy/*.html
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find flowy tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -83,8 +83,8 @@ $(VENV)/.venv:
 	$(INSTALL) --upgrade pip 'setuptools>=77' 'cython>=3.1,<4'
 	@touch $@
 
-$(VENV)/.flowy: pyproject.toml setup.py flowy/_sched.pyx | $(VENV)/.venv
-	rm -f flowy/_sched.c
+$(VENV)/.flowy: pyproject.toml setup.py $(wildcard flowy/*.pyx) | $(VENV)/.venv
+	rm -f flowy/*.c
 	$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 

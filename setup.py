@@ -1,4 +1,4 @@
-"""Builds the one compiled extension of flowy; all else is in pyproject.toml.
+"""Builds the compiled extensions of flowy; all else is in pyproject.toml.
 
 `FLOWY_DEBUG=1` builds it with line tracing (slow; for coverage of the `.pyx`). To go there and
 back, `touch setup.py` before `make`.
@@ -13,11 +13,14 @@ DEBUG = os.environ.get("FLOWY_DEBUG") == "1"
 
 setup(
     ext_modules=cythonize(
-        Extension(
-            "flowy._sched",
-            ["flowy/_sched.pyx"],
-            define_macros=[("CYTHON_TRACE_NOGIL", "1")] if DEBUG else [],
-        ),
+        [
+            Extension(
+                f"flowy.{name}",
+                [f"flowy/{name}.pyx"],
+                define_macros=[("CYTHON_TRACE_NOGIL", "1")] if DEBUG else [],
+            )
+            for name in ("_sched", "_loop")
+        ],
         compiler_directives={"language_level": 3, "linetrace": DEBUG},
         force=DEBUG,
     )

@@ -24,8 +24,8 @@ from cpython.buffer cimport PyObject_GetBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memmove
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memmove
 
 import copy
 import logging
@@ -34,6 +34,7 @@ import operator
 import sys
 from collections import deque
 from contextvars import copy_context
+from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -43,6 +44,11 @@ from flowy.errors import CancelRequested, Failure, InternalError, UnknownLength,
 
 cdef extern from "Python.h":
     PyTypeObject *Py_TYPE(object)
+    Py_ssize_t Py_REFCNT(PyObject *)
+    PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)
+    ctypedef struct PyListObject:
+        PyObject **ob_item
+    void set_size "Py_SET_SIZE"(object, Py_ssize_t)
 
 cdef object LOGGING_FILE = logging.__file__
 cdef object CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
@@ -132,14 +138,19 @@ cdef int fill_moves() except -1:
 fill_moves()
 
 cdef enum:
-    TASK, TIMER, SIGNAL, GATHER, WATCH, SLOT, REDUCE, DRAW
+    TASK, TIMER, SIGNAL, GATHER, WATCH, SLOT, REDUCE, DRAW, MEMBERS
 
-cdef tuple KIND_NAMES = ("task", "@timer", "@signal", "@gather", "@watch", "@first", "@reduce", "@draw")
+cdef tuple KIND_NAMES = (
+    "task", "@timer", "@signal", "@gather", "@watch", "@first", "@reduce", "@draw", "@map")
 
 cdef enum:
     HAS_KEYWORDS = 1         # payload is (args, kwargs), not args
     HAS_RESULTS = 2          # results sit in the arguments: put their values in place when taken
     HAS_OBJECTS = 4          # mutable or unknown objects among the arguments
+    MEMBER = 8               # of a map, which hears when it is known
+    COMPACT = 16             # its arguments are with its map
+    SHIPPED = 32             # went along with what it waits for; its outcome comes after that
+    ALONE = 64               # never goes along: a worker died of the message that it was in
 
 cdef struct Node:
     PyObject *payload        # owned: arguments, then the value or the Failure; or a helper object
@@ -155,6 +166,9 @@ cdef struct Node:
     uint8_t state
     uint8_t kind
     uint8_t flags
+
+cdef double ALONG_BELOW = 5e-5   # seconds; of what takes longer a message is but a small part
+cdef double SPARE = 1e-4         # seconds of work that others could do meanwhile: about a round trip
 
 cdef struct Edge:
     int32_t target
@@ -278,6 +292,10 @@ cdef list children(x):
 class Code(greenlet):
     """The greenlet that workflow code runs in; knows its run."""
     owner = None
+
+
+cdef uint8_t gone_byte
+cdef PyObject *GONE = <PyObject *>&gone_byte     # in a map: known, and nobody can ask for it
 
 
 cdef dict PLAIN = {}         # thread -> the run that executes without an engine there
@@ -607,39 +625,143 @@ cdef class Reduction:
 
 
 @cython.final
+cdef class Chunk:
+    """Inputs of members `first` on of a map, which are taken from the front."""
+    cdef Py_ssize_t first
+    cdef Py_ssize_t count
+    cdef Py_ssize_t taken        # so many of them are gone
+    cdef object items            # a list, tuple or range; rows where the map has several inputs
+    cdef set holes               # members among them that have nodes of their own, or None
+    cdef set objects             # members whose inputs hold mutable or unknown objects, or None
+
+
+@cython.final
 cdef class Map:
-    """The state of one `map` call: its members, and the inputs that are still to be drawn."""
+    """The state of one `map` call: what its members came to, and the inputs not sent or drawn yet.
+
+    A member is 12 bytes here. It gets a node only while it is not known and somebody needs it alone
+    (`nodes`), or from the start if its inputs hold results; whoever needs all members (`walk_map`)
+    has an edge from each of those, and one from the map's own node, which stands for the others.
+    """
     cdef Run run
     cdef int32_t dep
     cdef int32_t call
-    cdef Ints members        # held while somebody can ask for them
-    cdef Py_ssize_t base     # index of the first member kept
+    cdef int32_t node
+    cdef PyObject **values       # by member: NULL while not known, GONE if known and forgotten, or owned
+    cdef uint32_t *marks         # creation number; once known, finish number
+    cdef Py_ssize_t cap
+    cdef Py_ssize_t origin       # the member at the start of both arrays
+    cdef Py_ssize_t base         # the first member that somebody can still ask for
+    cdef Py_ssize_t gone         # so many at the start are known and forgotten
     cdef Py_ssize_t drawn
+    cdef Py_ssize_t taken        # members before this one were taken, or have nodes of their own
+    cdef Py_ssize_t unfinished   # of those drawn
     cdef Py_ssize_t released
-    cdef Py_ssize_t wanted   # somebody waits for this many to be drawn
+    cdef Py_ssize_t wanted       # somebody waits for this many to be drawn
     cdef Py_ssize_t window
-    cdef object inputs       # the iterator, None once exhausted
+    cdef object inputs           # the iterator, None once exhausted
+    cdef object chunks           # a deque of inputs not taken yet
+    cdef dict nodes              # member -> its node, for those not known yet that have one
+    cdef set failed              # members that failed
+    cdef int32_t first_failed    # a node for the first of them to finish, or -1
     cdef bint exhausted
-    cdef bint asked          # a WantDraw is out
+    cdef bint asked              # a WantDraw is out
     cdef bint face_alive
+    cdef bint settled            # the node is done, and may be gone
+    cdef bint early              # a member was known before it was taken
+    cdef bint single             # one input: members are called with an item, not with a row
     cdef Py_ssize_t iterators
-    cdef int32_t progress    # node that finishes with the next draw, or -1
-    cdef object failure      # of the inputs, raised where the members end
-    cdef list listeners      # nodes of reductions and watches that take the members
+    cdef int32_t progress        # node that finishes with the next draw, or -1
+    cdef object failure          # of the inputs, raised where the members end
+    cdef list listeners          # nodes of reductions and watches that take the members
 
     def __dealloc__(self):
-        if self.run is not None:
-            self.forget()
-        discard(&self.members)
+        cdef Py_ssize_t i
+        cdef PyObject *value
+        for i in range(self.drawn - self.origin):
+            value = self.values[i]
+            self.values[i] = GONE
+            if value != GONE:
+                Py_XDECREF(value)
+        free(self.values)
+        free(self.marks)
+
+    cdef int reserve(self, Py_ssize_t more) except -1:
+        """Room for `more` members."""
+        cdef Py_ssize_t used = self.drawn - self.origin
+        cdef Py_ssize_t cap = used + more
+        cdef void *made
+        if cap <= self.cap:
+            return 0
+        if used:
+            cap += cap >> 1
+        made = realloc(self.values, cap * sizeof(PyObject *))
+        if made == NULL:
+            raise MemoryError()
+        self.values = <PyObject **>made
+        made = realloc(self.marks, cap * sizeof(uint32_t))
+        if made == NULL:
+            raise MemoryError()
+        self.marks = <uint32_t *>made
+        self.cap = cap
+        return 0
+
+    cdef inline PyObject *at(self, Py_ssize_t i) noexcept:
+        return self.values[i - self.origin]
+
+    cdef int keep(self, Py_ssize_t i, object value, uint32_t finished) except -1:
+        """Member `i` is known."""
+        self.unfinished -= 1
+        self.marks[i - self.origin] = finished
+        if i < self.base:
+            self.values[i - self.origin] = GONE
+            self.trim()
+        else:
+            Py_INCREF(value)
+            self.values[i - self.origin] = <PyObject *>value
+        return 0
+
+    cdef int trim(self) noexcept:
+        """Close the room of members at the front that are known and forgotten."""
+        cdef Py_ssize_t used = self.drawn - self.origin
+        while self.gone < self.base - self.origin and self.values[self.gone] == GONE:
+            self.gone += 1
+        if self.gone == used or (self.gone > 64 and 2 * self.gone > used):
+            used -= self.gone
+            memmove(self.values, self.values + self.gone, used * sizeof(PyObject *))
+            memmove(self.marks, self.marks + self.gone, used * sizeof(uint32_t))
+            self.origin += self.gone
+            self.gone = 0
+        return 0
 
     cdef int forget(self) except -1:
         """Nobody can ask for the members any more."""
-        cdef int32_t id
-        while count(&self.members):
-            id = shift_out(&self.members)
+        self.forget_before(self.drawn)
+        if self.first_failed >= 0 and not self.run.closed:
+            self.run.release(self.first_failed)
+        self.first_failed = -1
+        return 0
+
+    cdef int forget_before(self, Py_ssize_t position) except -1:
+        cdef Py_ssize_t i
+        cdef PyObject *value
+        while self.base < position:
+            i = self.base - self.origin
             self.base += 1
-            if not self.run.closed:
-                self.run.release(id)
+            value = self.values[i]
+            if value != NULL:
+                self.values[i] = GONE
+                if self.failed is not None:
+                    self.failed.discard(self.base - 1)
+                self.trim()
+                Py_XDECREF(value)            # last: this may run any code
+        return 0
+
+    cdef int leave(self) except -1:
+        """A face or iterator is gone; with the last one all members are forgotten."""
+        if not self.iterators and not self.face_alive:
+            self.forget()
+            self.run.release(self.node)
         return 0
 
     cdef int tell_failure(self) except -1:
@@ -649,12 +771,10 @@ cdef class Map:
             raise self.failure.error()
         return 0
 
-    cdef int forget_before(self, Py_ssize_t position) except -1:
-        cdef int32_t id
-        while count(&self.members) and self.base < position:
-            id = shift_out(&self.members)
-            self.base += 1
-            self.run.release(id)
+    cdef int await_member(self, Py_ssize_t i) except -1:
+        """Wait until member `i` is drawn, if there is one."""
+        while i >= self.drawn and not self.exhausted:
+            self.run.await_draw(self, i + 1)
         return 0
 
 
@@ -666,13 +786,11 @@ cdef class MapResult:
     def __dealloc__(self):
         if self.map is not None:
             self.map.face_alive = False
-            if not self.map.iterators:
-                self.map.forget()
+            self.map.leave()
 
     cdef Py_ssize_t size(self) except -1:
         cdef Map m = self.map
-        while not m.exhausted:
-            m.run.await_draw(m, sys.maxsize)
+        m.await_member(sys.maxsize - 1)
         m.tell_failure()
         return m.drawn
 
@@ -692,12 +810,11 @@ cdef class MapResult:
         m.run.check_code("map")
         if i < 0:
             i += self.size()
-        while i >= m.drawn and not m.exhausted:
-            m.run.await_draw(m, i + 1)
+        m.await_member(i)
         if i < 0 or i >= m.drawn:
             m.tell_failure()
             raise IndexError(f"map index {key} out of range")
-        return m.run.face(m.members.v[m.members.head + i - m.base])
+        return m.run.member_face(m, i)
 
     def __iter__(self):
         cdef MapIterator iterator = MapIterator.__new__(MapIterator)
@@ -719,8 +836,7 @@ cdef class MapIterator:
     def __dealloc__(self):
         if self.map is not None:
             self.map.iterators -= 1
-            if not self.map.iterators and not self.map.face_alive:
-                self.map.forget()
+            self.map.leave()
 
     def __iter__(self):
         return self
@@ -731,12 +847,11 @@ cdef class MapIterator:
     def __next__(self):
         cdef Map m = self.map
         m.run.check_code("map")
-        while self.position >= m.drawn and not m.exhausted:
-            m.run.await_draw(m, self.position + 1)
+        m.await_member(self.position)
         if self.position >= m.drawn:
             m.tell_failure()
             raise StopIteration
-        result = m.run.face(m.members.v[m.members.head + self.position - m.base])
+        result = m.run.member_face(m, self.position)
         self.position += 1
         if not m.exhausted and self.position > m.released:
             m.released = self.position
@@ -796,6 +911,8 @@ cdef class Run:
     cdef object give_up_with           # the exception to raise where the code waits
     cdef dict notes
     cdef int32_t notes_made
+    cdef dict members                  # node -> the map that it is a member of
+    cdef Py_ssize_t queued             # ready activities, also those of maps
 
     def __cinit__(self, factory, names, Outbox outbox, *, functions=(), lanes=(), args=(), kwargs=None,
                   context=None, seed=0, notes=None, bint linger=False, bint plain=False):
@@ -815,6 +932,7 @@ cdef class Run:
         self.final = self.awaited = self.free_node = self.free_edge = -1
         self.orders = []
         self.unlooked = []
+        self.members = {}
         self.tally = <Tally *>realloc(NULL, max(1, len(self.names)) * sizeof(Tally))
         if self.tally == NULL:
             raise MemoryError()
@@ -1000,12 +1118,20 @@ cdef class Run:
     cdef int propagate(self, int32_t id) except -1:
         """Step 1: tell the users of a finished node, in the order in which they came."""
         cdef int32_t last = self.nodes[id].users
+        cdef Map member_of = None
+        if self.nodes[id].flags & MEMBER:
+            member_of = self.members.get(id)
+        self.stamp(id)
+        if last >= 0:
+            self.tell_users(id, last)
+        if member_of is not None:
+            self.finish_map(member_of)
+        return 0
+
+    cdef int tell_users(self, int32_t id, int32_t last) except -1:
         cdef int32_t e, t
         cdef bint failed = self.nodes[id].state == FAILED
         cdef int kind
-        self.stamp(id)
-        if last < 0:
-            return 0
         self.nodes[id].users = -1
         e = self.edges[last].next
         self.edges[last].next = -1
@@ -1033,15 +1159,21 @@ cdef class Run:
                 self.make_ready(t)
         return 0
 
-    cdef int stamp(self, int32_t id) noexcept:
+    cdef int stamp(self, int32_t id) except -1:
         """Number the node in the order of finishing, once."""
         if self.nodes[id].finished == 0:
             self.n_finished += 1
             self.nodes[id].finished = self.n_finished
+            if self.nodes[id].flags & MEMBER:
+                self.tell_map(id)
         return 0
 
     cdef int make_ready(self, int32_t id) except -1:
         self.move(id, ON_KNOWN)
+        if self.nodes[id].flags & SHIPPED:
+            self.move(id, ON_TAKE)
+            self.sent += 1
+            return 0
         self.outbox.enqueue(self, id, self.lanes[self.nodes[id].dep])
         return 0
 
@@ -1084,6 +1216,11 @@ cdef class Run:
         if count(&w.slots):
             slot = shift_out(&w.slots)
             self.finish(slot, <object>self.nodes[source].payload, self.nodes[source].state == FAILED)
+            if w.once and w.source_map is not None:
+                if node in w.source_map.listeners:
+                    w.source_map.listeners.remove(node)
+                    self.release(node)
+                w.source_map = None
         elif not w.once:
             self.nodes[source].holds += 1
             push(&w.order, source)
@@ -1094,7 +1231,7 @@ cdef class Run:
         """A watch whose sources are all finished is done; it lives on while iterated."""
         cdef Watch w = <Watch>self.nodes[node].payload
         if (self.nodes[node].missing == 0 and self.nodes[node].state == WAITING
-                and (w.source_map is None or w.source_map.exhausted)):
+                and (w.source_map is None or (w.source_map.exhausted and not w.source_map.unfinished))):
             self.move(node, ON_DONE)
         return 0
 
@@ -1433,6 +1570,7 @@ cdef class Run:
         self.final_value = None
         self.signals_kept = self.signals_waiting = None
         self.orders = []
+        self.members = {}
         n = self.n_nodes
         for i in range(n):
             payload = self.nodes[i].payload
@@ -1475,6 +1613,12 @@ cdef class Run:
             id = self.create(TASK, dep, call, index)
             self.set_payload(id, args, 0)
             self.make_ready(id)
+        elif not kwargs and self.are_pending(args):
+            id = self.create(TASK, dep, call, index)
+            self.set_payload(id, args, HAS_RESULTS)
+            for x in args:
+                if type(x) is Result:
+                    self.add_edge((<Result>x).node, id)
         else:
             start_walk(&w, True, DEEPEST_ARGUMENT)
             try:
@@ -1505,6 +1649,16 @@ cdef class Run:
         self.tally[dep].asked += 1
         self.open += 1
         return id
+
+    cdef bint are_pending(self, tuple args) noexcept:
+        """Whether these are atoms, and results of this run that are not known: nothing to walk through."""
+        for x in args:
+            if type(x) is Result:
+                if (<Result>x).run is not self or self.nodes[(<Result>x).node].state >= DONE:
+                    return False
+            elif not is_atom(x):
+                return False
+        return True
 
     cdef int set_payload(self, int32_t id, object payload, uint8_t flags) except -1:
         Py_INCREF(payload)
@@ -1717,14 +1871,27 @@ cdef class Run:
         return made
 
     cdef object walk_map(self, MapResult x, Walk *w):
+        """The values of a map's members as a list; `x` itself while some are not known."""
         cdef Map m = x.map
-        cdef Py_ssize_t i, n
+        cdef Py_ssize_t i
         if m.run is not self:
             raise UsageError(f"{x!r} belongs to another run: pass its values instead")
-        n = x.size()
+        x.size()
+        if m.first_failed >= 0 and (w.failed < 0 or self.nodes[m.first_failed].finished
+                                    < self.nodes[w.failed].finished):
+            w.failed = m.first_failed
+        if m.unfinished:
+            for i in sorted(m.nodes):
+                push(&w.pending, m.nodes[i])
+            if m.unfinished > len(m.nodes):
+                push(&w.pending, m.node)
+            return x
         made = []
-        for i in range(n):
-            made.append(self.walk(self.face(m.members.v[m.members.head + i - m.base]), w, 0))
+        for i in range(m.drawn):
+            value = <object>m.values[i]
+            if not w.objects and not is_atom(value):
+                w.objects = True
+            made.append(value)
         return made
 
     # ------------------------------------------------------------ verbs of workflow code
@@ -1761,17 +1928,10 @@ cdef class Run:
     cdef list sort_sources(self, items, Ints *pending):
         """Plain values, then finished results in the order of finishing; the others into `pending`."""
         cdef Result r
-        cdef MapResult mapped
-        cdef Map m
-        cdef Py_ssize_t i
         plain = []
         finished = []
         if type(items) is MapResult:
-            mapped = <MapResult>items
-            m = mapped.map
-            if m.run is not self:
-                raise UsageError(f"{mapped!r} belongs to another run")
-            items = [self.face(m.members.v[m.members.head + i]) for i in range(count(&m.members))]
+            items = self.known_members((<MapResult>items).map)
         for x in items:
             if type(x) is not Result:
                 plain.append(x)
@@ -1785,7 +1945,8 @@ cdef class Run:
         finished.sort(key=_first_of_pair)
         return plain + [pair[1] for pair in finished]
 
-    cdef int32_t watch(self, Ints *pending, bint once) except -1:
+    cdef int32_t watch(self, Ints *pending, Map m, bint once) except -1:
+        """A watch over what is pending, and over the members of a map, if one is given."""
         cdef int32_t id = self.create(WATCH, -1, 0, -1)
         cdef Watch w = Watch.__new__(Watch)
         cdef Py_ssize_t i
@@ -1796,26 +1957,31 @@ cdef class Run:
         self.nodes[id].holds = 1
         for i in range(pending.n):
             self.add_edge(pending.v[i], id)
+        if m is not None:
+            w.sources += m.unfinished
+            w.source_map = m
+            self.subscribe(m, id)
         return id
 
     def first(self, items):
         cdef Ints pending
         cdef int32_t id, slot
-        cdef Map lazy = lazy_map(items)
+        cdef Map m = map_of(items)
         pending.v = NULL
         pending.n = pending.cap = pending.head = 0
         self.check_code("first")
         try:
-            while lazy is not None and not lazy.drawn and not lazy.exhausted:
-                self.await_draw(lazy, 1)
+            if m is not None:
+                self.own_map(m)
+                m.await_member(0)
             known = self.sort_sources(items, &pending)
             if known:
                 return known[0]
-            if not pending.n:
-                if lazy is not None:
-                    lazy.tell_failure()
+            if not pending.n and (m is None or not m.unfinished):
+                if m is not None:
+                    m.tell_failure()
                 raise ValueError("first() of nothing: give it at least one result or value")
-            id = self.watch(&pending, True)
+            id = self.watch(&pending, m, True)
             slot = self.create(SLOT, -1, self.slots_made, -1)
             self.slots_made += 1
             push(&(<Watch>self.nodes[id].payload).slots, slot)
@@ -1828,31 +1994,32 @@ cdef class Run:
     def finish_order(self, items):
         cdef Ints pending
         cdef FinishOrder order = FinishOrder.__new__(FinishOrder)
-        cdef Map lazy = lazy_map(items)
+        cdef Map m = map_of(items)
         pending.v = NULL
         pending.n = pending.cap = pending.head = 0
         self.check_code("finish_order")
         try:
+            if m is not None:
+                self.own_map(m)
             order.known = self.sort_sources(items, &pending)
-            if pending.n or lazy is not None:
-                order.node = self.watch(&pending, False)
+            if m is not None and m.exhausted and not m.unfinished and m.failure is None:
+                m = None
+            if pending.n or m is not None:
+                order.node = self.watch(&pending, m, False)
                 order.watch = <Watch>self.nodes[order.node].payload
-                if lazy is not None:
-                    order.watch.source_map = lazy
-                    lazy.listeners.append(order.node)
-                    self.nodes[order.node].holds += 1     # the map's, until it is exhausted
-                    lazy.released += len(order.known)
-                    self.offer_room(lazy)
+                if m is not None:
+                    m.released += len(order.known)
+                    self.offer_room(m)
             return order
         finally:
             discard(&pending)
 
-    def parallel_reduce(self, function, items):
-        """`items` starts with the initializer, if there is one."""
+    def parallel_reduce(self, function, items, first=()):
+        """`first` holds the initializer, if there is one."""
         cdef Reduction r = Reduction.__new__(Reduction)
         cdef int32_t id
         cdef Result x
-        cdef Map lazy = lazy_map(items)
+        cdef Map m = map_of(items)
         cdef Ints pending
         cdef Py_ssize_t i
         self.check_code("parallel_reduce")
@@ -1861,20 +2028,22 @@ cdef class Run:
                 raise UsageError(f"{function!r} belongs to another run")
         elif not callable(function):
             raise UsageError(f"parallel_reduce needs a function, not {function!r}")
-        while lazy is not None and not lazy.drawn and not lazy.exhausted:
-            self.await_draw(lazy, 1)
-        if lazy is not None and lazy.exhausted:
-            lazy.tell_failure()
-            lazy = None
+        if m is not None:
+            self.own_map(m)
+            m.await_member(0)
+            if m.exhausted:
+                m.tell_failure()
+            if m.first_failed >= 0:
+                return self.face(m.first_failed)
+            items = self.known_members(m)
+            if m.exhausted and not m.unfinished:
+                m = None
+        items = [*first, *items]
+        if not items and m is None:
+            raise ValueError("parallel_reduce() of nothing, without an initializer")
         r.function = function
         r.have = deque()
-        r.source_map = lazy
-        if type(items) is MapResult:
-            items = [items[i] for i in range((<MapResult>items).map.drawn)]
-        else:
-            items = list(items)
-        if not items:
-            raise ValueError("parallel_reduce() of nothing, without an initializer")
+        r.source_map = m
         pending.v = NULL
         pending.n = pending.cap = pending.head = 0
         failed = None
@@ -1894,7 +2063,7 @@ cdef class Run:
                     failed = x
             if failed is not None:
                 return failed
-            if lazy is None and len(items) == 1 and not pending.n:
+            if m is None and len(items) == 1 and not pending.n:
                 return items[0]
             id = self.create(REDUCE, -1, self.slots_made, -1)
             self.slots_made += 1
@@ -1905,11 +2074,11 @@ cdef class Run:
                 self.add_edge(pending.v[i], id)
         finally:
             discard(&pending)
-        if lazy is not None:
-            lazy.listeners.append(id)
-            self.nodes[id].holds += 1
-            lazy.released += len(r.have)
-            self.offer_room(lazy)
+        if m is not None:
+            r.pending += m.unfinished
+            self.subscribe(m, id)
+            m.released += len(r.have) - len(first)
+            self.offer_room(m)
         self.combine(id, r)
         self.settle_now(id)
         if self.nodes[id].state == DONE:
@@ -1925,10 +2094,11 @@ cdef class Run:
             self.release(top)
         return 0
 
+    # ------------------------------------------------------------ maps
+
     def map(self, Dependency function, iterables, window):
         cdef Map m
         cdef MapResult face
-        cdef int32_t id
         if function.run is not self:
             raise UsageError(f"{function!r} belongs to another run")
         self.check_code("map")
@@ -1939,43 +2109,269 @@ cdef class Run:
         m.run = self
         m.dep = function.dep
         m.call = self.tally[function.dep].calls
-        m.progress = -1
+        m.progress = m.first_failed = -1
         m.window = window
         m.listeners = []
+        m.nodes = {}
+        m.chunks = deque()
+        m.single = len(iterables) == 1
+        m.node = self.create(MEMBERS, m.dep, m.call, -1)
+        self.set_payload(m.node, m, 0)
+        self.nodes[m.node].holds = 1
         m.face_alive = True
         self.tally[m.dep].calls += 1
         face = MapResult.__new__(MapResult)
         face.map = m
         if all([is_sized(x) for x in iterables]):
             m.exhausted = True
-            for xs in zip(*iterables):
-                self.add_member(m, xs)
+            if not m.single:
+                self.extend_map(m, list(zip(*iterables)))
+            elif type(iterables[0]) is range or type(iterables[0]) is tuple:
+                self.extend_map(m, iterables[0])
+            else:
+                self.extend_map(m, list(iterables[0]))
+            self.finish_map(m)
         else:
-            m.inputs = zip(*[list(x) if type(x) is list else x for x in iterables])
+            iterables = [list(x) if type(x) is list else x for x in iterables]
+            m.inputs = iter(iterables[0]) if m.single else zip(*iterables)
             self.offer_room(m)
         return face
 
-    cdef int add_member(self, Map m, tuple xs) except -1:
-        cdef int32_t id, node
-        cdef Reduction r
-        if m.drawn >= 0x7FFFFFFF:
+    cdef int own_map(self, Map m) except -1:
+        if m.run is not self:
+            raise UsageError(f"the map {self.names[m.dep]}-{m.call} belongs to another run")
+        return 0
+
+    cdef int extend_map(self, Map m, items) except -1:
+        """More members, from their inputs."""
+        cdef Py_ssize_t i, j, n = len(items), compact = 0
+        cdef Chunk chunk = Chunk.__new__(Chunk)
+        cdef bint numbers = type(items) is range
+        cdef bint listed = type(items) is list
+        cdef bint here = self.lanes[m.dep] == 0
+        if m.drawn + n > 0x7FFFFFFF:
             raise UsageError("a map can have 2,147,483,647 members")
-        id = self.ask(m.dep, m.call, <int32_t>m.drawn, xs, None)
-        self.nodes[id].holds += 1
-        push(&m.members, id)
-        m.drawn += 1
-        for listener in m.listeners:
-            node = listener
-            if self.nodes[node].kind == REDUCE:
-                if self.nodes[node].state == WAITING:
-                    r = <Reduction>self.nodes[node].payload
-                    r.pending += 1
-                    self.listen(id, node)
-            else:
-                (<Watch>self.nodes[node].payload).sources += 1
-                self.listen(id, node)
+        m.reserve(n)
+        chunk.first = m.drawn
+        chunk.items = items
+        misuse = None
+        i = 0
+        while i < n:
+            j = i
+            if numbers:
+                j = n
+            elif here and m.single and listed:
+                while j < n and is_atom((<list>items)[j]):
+                    j += 1
+            elif here:
+                while j < n and (is_atom(items[j]) if m.single else is_simple(items[j])):
+                    j += 1
+            if j == i:
+                try:
+                    if self.add_member(m, chunk, i, items[i], here):
+                        j = i + 1
+                    else:
+                        i += 1
+                        continue
+                except UsageError as error:
+                    misuse = error
+                    break
+            if self.n_created > 0xFFFFFFFF - (j - i):
+                raise UsageError("a run can have 4,294,967,295 tasks: restart it with what is left")
+            while i < j:
+                self.n_created += 1
+                self.append_member(m, self.n_created)
+                compact += 1
+                i += 1
+        chunk.count = m.drawn - chunk.first
+        self.tell_listeners(m, chunk.count)
+        if compact:
+            self.tally[m.dep].asked += compact
+            self.open += compact
+            m.chunks.append(chunk)
+            self.nodes[m.node].holds += 1              # its place in the queue
+            self.outbox.enqueue_members(self, m.node, compact)
+        if misuse is not None:
+            raise misuse
         if self.running and self.outbox.fresh >= self.outbox.full_at:
             self.outbox.overflow()
+        return 0
+
+    cdef inline int append_member(self, Map m, uint32_t created) noexcept:
+        m.values[m.drawn - m.origin] = NULL
+        m.marks[m.drawn - m.origin] = created
+        m.drawn += 1
+        m.unfinished += 1
+        return 0
+
+    cdef bint add_member(self, Map m, Chunk chunk, Py_ssize_t i, item, bint here) except -1:
+        """A member whose inputs are more than atoms; whether it can do without a node."""
+        cdef Walk w
+        cdef int32_t id
+        cdef Py_ssize_t index = m.drawn
+        args = (item,) if m.single else item
+        if here:
+            start_walk(&w, True, DEEPEST_ARGUMENT)
+            try:
+                walked = self.walk_call(m.dep, m.call, args, &w)
+                if not w.pending.n and w.failed < 0:
+                    if walked is not args:
+                        if type(chunk.items) is not list:
+                            chunk.items = list(chunk.items)
+                        chunk.items[i] = walked[0] if m.single else walked
+                    if w.objects:
+                        if chunk.objects is None:
+                            chunk.objects = set()
+                        chunk.objects.add(i)
+                    return True
+            finally:
+                discard(&w.pending)
+        id = self.ask(m.dep, m.call, <int32_t>index, args, None)
+        self.append_member(m, self.nodes[id].created)
+        if chunk.holes is None:
+            chunk.holes = set()
+        chunk.holes.add(i)
+        if self.nodes[id].state == FAILED:              # an argument has failed
+            self.nodes[id].holds += 1
+            failure = <object>self.nodes[id].payload
+            m.keep(index, failure, self.nodes[id].finished)
+            self.note_failed_member(m, index, failure)
+            for listener in m.listeners:
+                self.listen(id, listener)
+            self.release(id)
+        else:
+            self.join_map(m, index, id, 0)
+        return False
+
+    cdef int join_map(self, Map m, Py_ssize_t i, int32_t id, uint8_t flags) except -1:
+        """The node stands for member `i` until that is known."""
+        self.nodes[id].flags |= MEMBER | flags
+        self.nodes[id].holds += 1
+        m.nodes[i] = id
+        self.members[id] = m
+        for listener in m.listeners:
+            self.listen(id, listener)
+        return 0
+
+    cdef int32_t member_node(self, Map m, Py_ssize_t i) except -1:
+        """A node for member `i`; of a known one each time another, which the caller must hold."""
+        cdef int32_t id
+        known = m.nodes.get(i)
+        if known is not None:
+            return known
+        id = self.create(TASK, m.dep, m.call, <int32_t>i)
+        self.n_created -= 1                             # it was counted when it was drawn
+        if m.at(i) == NULL:
+            self.nodes[id].created = m.marks[i - m.origin]
+            self.nodes[id].state = READY if i >= m.taken else SENT
+            self.join_map(m, i, id, COMPACT)
+            self.share_users(m, id)
+            self.finish_map(m)
+            return id
+        self.nodes[id].created = 0
+        self.nodes[id].finished = m.marks[i - m.origin]
+        self.nodes[id].state = FAILED if m.failed is not None and i in m.failed else DONE
+        self.set_payload(id, <object>m.at(i), 0)
+        return id
+
+    cdef int share_users(self, Map m, int32_t id) except -1:
+        """Who needs all members needs this one, which has a node from now on."""
+        cdef int32_t last = self.nodes[m.node].users
+        cdef int32_t e = last
+        targets = []
+        while e >= 0:
+            e = self.edges[e].next
+            targets.append(self.edges[e].target)
+            if e == last:
+                break
+        for target in targets:
+            self.add_edge(id, target)
+        return 0
+
+    cdef Result member_face(self, Map m, Py_ssize_t i):
+        return self.face(self.member_node(m, i))
+
+    cdef list known_members(self, Map m):
+        """Results for the members that are known."""
+        cdef Py_ssize_t i
+        cdef list made = []
+        for i in range(m.base, m.drawn):
+            if m.at(i) != NULL:
+                made.append(self.member_face(m, i))
+        return made
+
+    cdef int tell_map(self, int32_t id) except -1:
+        """A member that has a node is known."""
+        cdef Map m = self.members.pop(id)
+        cdef Py_ssize_t i = self.nodes[id].index
+        value = <object>self.nodes[id].payload
+        del m.nodes[i]
+        if i >= m.taken and self.nodes[id].flags & COMPACT:
+            m.early = True
+        m.keep(i, value, self.nodes[id].finished)
+        self.nodes[id].holds -= 1
+        if self.nodes[id].state == FAILED:
+            self.note_failed_member(m, i, value)
+        return 0
+
+    cdef int note_failed_member(self, Map m, Py_ssize_t i, failure) except -1:
+        """Remember which failed first, and fail the calls that need them all."""
+        cdef int32_t last = -1 if m.settled else self.nodes[m.node].users
+        cdef int32_t e, t
+        if i >= m.base:
+            if m.failed is None:
+                m.failed = set()
+            m.failed.add(i)
+            if m.first_failed < 0:
+                m.first_failed = self.member_node(m, i)
+                self.nodes[m.first_failed].holds += 1
+        if last >= 0:
+            e = last
+            while True:
+                e = self.edges[e].next
+                t = self.edges[e].target
+                if self.nodes[t].kind == TASK and self.nodes[t].state == WAITING:
+                    self.finish(t, failure, True)
+                if e == last:
+                    break
+        return 0
+
+    cdef int finish_map(self, Map m) except -1:
+        """Tell who needs all members, once those that have no nodes of their own are known."""
+        cdef int32_t last
+        if not m.exhausted:
+            return 0
+        if not m.unfinished:
+            listeners, m.listeners = m.listeners, []
+            for node in listeners:
+                if self.nodes[<int32_t>node].kind == WATCH:
+                    self.retire_watch(node)
+                self.release(node)
+        if m.unfinished == len(m.nodes) and not m.settled:
+            m.settled = True
+            self.move(m.node, ON_DONE)
+            self.stamp(m.node)
+            last = self.nodes[m.node].users
+            if last >= 0:
+                self.tell_users(m.node, last)
+            self.free_if_unused(m.node)
+        return 0
+
+    cdef int subscribe(self, Map m, int32_t node) except -1:
+        """A watch or reduction hears of each member that is not known yet."""
+        for i in sorted(m.nodes):
+            self.add_edge(m.nodes[i], node)
+        m.listeners.append(node)
+        self.nodes[node].holds += 1                     # the map's, until it is done
+        return 0
+
+    cdef int tell_listeners(self, Map m, Py_ssize_t more) except -1:
+        """Reductions and watches have so many more sources."""
+        for node in m.listeners:
+            if self.nodes[<int32_t>node].kind == WATCH:
+                (<Watch>self.nodes[<int32_t>node].payload).sources += more
+            elif self.nodes[<int32_t>node].state == WAITING:
+                (<Reduction>self.nodes[<int32_t>node].payload).pending += more
         return 0
 
     cdef int listen(self, int32_t source, int32_t node) except -1:
@@ -1987,6 +2383,66 @@ cdef class Run:
         self.nodes[node].holds += 1
         push(&self.advances, node)
         push(&self.advances, source)
+        return 0
+
+    cdef int complete_members(self, Map m, Py_ssize_t member, list values, Py_ssize_t first, failures,
+                              double time) except -1:
+        """Events one after the other: members from `member` on are known."""
+        cdef Py_ssize_t i, n = len(values), quiet = 0
+        cdef bint failed
+        if self.closed or self.ended:
+            return 0
+        self.tick(time)
+        if failures is None and not m.nodes and not m.listeners and member >= m.base:
+            quiet = max(0, min(n, m.unfinished - 1))
+            self.keep_members(m, member, values, quiet)
+        for i in range(quiet, n):
+            failed = failures is not None and first + i in failures
+            value = failures[first + i] if failed else values[i - quiet]
+            self.complete_member(m, member + i, value, failed)
+            if self.closed or self.ended:
+                break
+        return 0
+
+    cdef int keep_members(self, Map m, Py_ssize_t member, list values, Py_ssize_t n) except -1:
+        """As many `complete_member` where nothing can move: nobody needs one of them alone, and they are
+        not the last. Moves the first `n` values out of the list: a reference less to count for each."""
+        cdef Py_ssize_t i, at = member - m.origin
+        cdef PyObject **items = (<PyListObject *>values).ob_item
+        if not n:
+            return 0
+        memcpy(m.values + at, items, n * sizeof(PyObject *))
+        memmove(items, items + n, (len(values) - n) * sizeof(PyObject *))
+        set_size(values, len(values) - n)
+        for i in range(n):
+            m.marks[at + i] = self.n_finished + 1 + <uint32_t>i
+        self.n_finished += <uint32_t>n
+        self.sent -= n
+        self.open -= n
+        m.unfinished -= n
+        self.tally[m.dep].done += <int32_t>n
+        return 0
+
+    cdef int complete_member(self, Map m, Py_ssize_t i, object value, bint failed) except -1:
+        """One event: a member is known. Nothing moves unless somebody needs it."""
+        cdef Py_ssize_t at
+        if m.listeners or m.nodes and i in m.nodes:
+            self.complete(self.member_node(m, i), value, failed, self.clock)
+            return 0
+        self.sent -= 1
+        self.open -= 1
+        self.n_finished += 1
+        m.keep(i, value, self.n_finished)
+        if failed:
+            self.tally[m.dep].failed += 1
+            self.note_failure(value)
+            self.note_failed_member(m, i, value)
+        else:
+            self.tally[m.dep].done += 1
+        if m.unfinished == len(m.nodes):
+            self.finish_map(m)
+        if self.heap.n or self.code_done or count(&self.advances):
+            self.advance()
         return 0
 
     cdef int offer_room(self, Map m) except -1:
@@ -2036,8 +2492,7 @@ cdef class Run:
         finally:
             self.drawing = False
         try:
-            for xs in items:
-                self.add_member(m, xs)
+            self.extend_map(m, items)
         except UsageError as misuse:
             error = misuse
         if error is not None:
@@ -2048,10 +2503,10 @@ cdef class Run:
             m.inputs = None
         if m.iterators == 0 and not m.face_alive:
             m.forget()
-        for node in m.listeners:
-            self.hear_end(m, node)
         if m.exhausted:
-            m.listeners = []
+            for node in m.listeners:
+                self.hear_end(m, node)
+            self.finish_map(m)
         else:
             self.offer_room(m)
         if m.progress >= 0:
@@ -2061,16 +2516,12 @@ cdef class Run:
         self.advance()
 
     cdef int hear_end(self, Map m, int32_t node) except -1:
-        if not m.exhausted:
-            return 0
-        if self.nodes[node].kind == WATCH:
-            self.retire_watch(node)
-        elif self.nodes[node].state == WAITING:
+        """No more members will come: a reduction may be at its end."""
+        if self.nodes[node].kind == REDUCE and self.nodes[node].state == WAITING:
             if m.failure is not None:
                 self.finish(node, m.failure, True)
             else:
                 self.combine(node, <Reduction>self.nodes[node].payload)
-        self.release(node)
         return 0
 
     def timer(self, double seconds):
@@ -2166,11 +2617,11 @@ cdef class Run:
         self.tick(time)
         if self.nodes[id].state == SENT:
             self.sent -= 1
-        elif self.nodes[id].state == READY:
+        elif self.nodes[id].state == READY and not self.nodes[id].flags & COMPACT:
             self.nodes[id].holds += 1               # its place in the queue, until `take` meets it
         if failed:
             self.note_failure(value)
-        if (self.nodes[id].users < 0 and self.awaited != id and not self.code_done
+        if (self.nodes[id].users < 0 and not self.nodes[id].flags & MEMBER and self.awaited != id and not self.code_done
                 and self.nodes[id].kind == TASK):
             self.move(id, ON_FAIL if failed else ON_DONE)      # nobody waits: nothing else moves
             old = self.nodes[id].payload
@@ -2184,6 +2635,14 @@ cdef class Run:
         self.finish(id, value, failed)
         self.advance()
         return 0
+
+    cdef bint unship(self, int32_t id) except -1:
+        """The outcome of a task that may have gone along with others is there; whether it counts."""
+        cdef bint counts = self.nodes[id].state == SENT
+        if self.nodes[id].flags & SHIPPED:
+            self.nodes[id].flags &= ~SHIPPED
+            self.release(id)
+        return counts
 
     def finish_node(self, int32_t node, value, double time=0.0):
         """The event that a task is completed or a timer has fired (`value` None)."""
@@ -2347,6 +2806,8 @@ cdef class Run:
             return f"{self.names[n.dep]}-{n.call}-{n.attempt}"
         if n.kind == DRAW:
             return f"@draw-{self.names[n.dep]}-{n.call}"
+        if n.kind == MEMBERS:
+            return f"@map-{self.names[n.dep]}-{n.call}"
         if n.kind == SIGNAL and n.state == WAITING and n.payload != NULL:
             return f"@signal-{<object>n.payload}-{n.call}"
         return f"{KIND_NAMES[n.kind]}-{n.call}-0"
@@ -2386,10 +2847,7 @@ def _take_items(inputs, n):
     """(at most `n` items, the exception that ended the inputs or None)"""
     taken = []
     try:
-        for item in inputs:
-            taken.append(item)
-            if len(taken) == n:
-                break
+        taken.extend(islice(inputs, n))                 # keeps what came before an error
     except Exception as error:
         return taken, error
     return taken, None
@@ -2408,11 +2866,17 @@ cdef bint is_sized(x):
         type(x) is MapResult and not (<MapResult>x).map.exhausted)
 
 
-cdef Map lazy_map(items):
-    """The state of a map that can still bring more members, or None."""
-    if type(items) is MapResult and not (<MapResult>items).map.exhausted:
-        return (<MapResult>items).map
-    return None
+cdef Map map_of(items):
+    """The state of a map, None if `items` is none."""
+    return (<MapResult>items).map if type(items) is MapResult else None
+
+
+cdef inline bint is_simple(tuple row):
+    """Whether a row of inputs holds atoms only."""
+    for item in row:
+        if not is_atom(item):
+            return False
+    return True
 
 
 cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
@@ -2462,18 +2926,30 @@ cdef class Outbox:
                 run.queued1 = True
                 self.lane1.append(run)
         else:
-            push(&run.ready0, id)
-            self.waiting += 1
-            self.fresh += 1
-            if not run.queued0:
-                run.queued0 = True
-                self.lane0.append(run)
+            self.enqueue_members(run, id, 1)
+        return 0
+
+    cdef int enqueue_members(self, Run run, int32_t id, Py_ssize_t n) except -1:
+        """A ready activity, or `n` members of the map whose node `id` is."""
+        push(&run.ready0, id)
+        run.queued += n
+        self.waiting += n
+        self.fresh += n
+        if not run.queued0:
+            run.queued0 = True
+            self.lane0.append(run)
+        return 0
+
+    cdef int took(self, Run run, Py_ssize_t n) noexcept:
+        run.queued -= n
+        self.waiting -= n
         return 0
 
     cdef int forget(self, Run run) except -1:
         """Drop what a run still wanted sent."""
-        self.waiting -= count(&run.ready0)
+        self.waiting -= run.queued
         self.children -= count(&run.ready1)
+        run.queued = 0
         run.ready0.n = run.ready0.head = run.ready1.n = run.ready1.head = 0
         return 0
 
@@ -2500,8 +2976,16 @@ cdef class Outbox:
                 return run.functions[run.nodes[run.ready0.v[run.ready0.head]].dep]
         return None
 
-    def take(self, Py_ssize_t limit, double budget=1e300, int lane=0):
-        """The next ready tasks, at most `limit`, until their cost exceeds `budget` seconds; or None."""
+    cdef double cost_of(self, function) except *:
+        known = self.costs.get(function)
+        return 1e200 if known is None else known
+
+    def take(self, Py_ssize_t limit, double budget=1e300, int lane=0, Py_ssize_t along=0):
+        """The next ready tasks, at most `limit`, until their cost exceeds `budget` seconds; or None.
+
+        Members of a map never share a batch with other tasks. With single calls go tasks that wait for
+        nothing but them, up to `along` in all, where that is quicker than a message of their own.
+        """
         cdef Batch batch = Batch.__new__(Batch)
         cdef Run run
         cdef Ints *ready
@@ -2520,8 +3004,12 @@ cdef class Outbox:
                 function = run.functions[run.nodes[id].dep]
                 if budget < 1e300 and function is not last:
                     last = function
-                    known = self.costs.get(function)
-                    cost = 1e200 if known is None else known
+                    cost = self.cost_of(function)
+                if run.nodes[id].kind == MEMBERS:
+                    total = budget                  # they travel by themselves
+                    if not batch.ids.n:
+                        self.take_members(batch, run, <Map>run.nodes[id].payload, limit, budget, cost)
+                    break
                 if batch.ids.n and total + cost > budget:
                     total = budget                  # the next one does not fit
                     break
@@ -2529,12 +3017,16 @@ cdef class Outbox:
                 if lane:
                     self.children -= 1
                 else:
-                    self.waiting -= 1
+                    self.took(run, 1)
                 if run.nodes[id].state != READY:
                     run.release(id)                 # cancelled meanwhile
                     continue
                 total += cost
                 self.pack(batch, run, id, slot, function)
+                if cost < ALONG_BELOW and batch.ids.n < along:
+                    total = self.ship_users(batch, run, slot, along, total, budget)
+            if along:
+                batch.settle_links(run, slot)
             runs.popleft()
             if count(ready):
                 runs.append(run)                    # fair between runs
@@ -2542,11 +3034,106 @@ cdef class Outbox:
                 run.queued1 = False
             else:
                 run.queued0 = False
-        if not batch.ids.n:
-            return None
+        if not len(batch):
+            return self.take(limit, budget, lane) if total >= budget and runs else None
         return batch
 
+    cdef double ship_users(self, Batch batch, Run run, int32_t slot, Py_ssize_t along, double total,
+                           double budget) except *:
+        """Pack tasks that wait only for what is in the batch, from its last task on; the new total.
+
+        The first user of a task goes on with the same thread of work. A further one could run
+        elsewhere meanwhile, so only `SPARE` seconds of such go along.
+        """
+        cdef Py_ssize_t at = batch.ids.n - 1
+        cdef int32_t e, t, last
+        cdef double cost
+        cdef bint apart
+        if at < batch.followed:
+            return total                                # the task could not be packed
+        if run.nodes[batch.ids.v[at]].flags & ALONE:
+            return total
+        while at < batch.ids.n:
+            last = run.nodes[batch.ids.v[at]].users
+            run.nodes[batch.ids.v[at]].finished = <uint32_t>at + 1   # its position, until `settle_links`
+            apart = at < batch.apart.n and batch.apart.v[at]
+            e = last
+            while e >= 0:
+                e = run.edges[e].next
+                t = run.edges[e].target
+                if (run.nodes[t].kind == TASK and run.nodes[t].state == WAITING
+                        and not run.nodes[t].flags & (SHIPPED | ALONE | HAS_KEYWORDS | MEMBER)
+                        and run.lanes[run.nodes[t].dep] == 0):
+                    if run.nodes[t].finished == 0:
+                        push(&batch.touched, t)
+                    run.nodes[t].finished += 1                       # arguments met in this batch
+                    if run.nodes[t].finished == <uint32_t>run.nodes[t].missing:
+                        function = run.functions[run.nodes[t].dep]
+                        cost = self.cost_of(function)
+                        if (cost < ALONG_BELOW and total + cost <= budget and batch.ids.n < along
+                                and not (apart and batch.spare + cost > SPARE)
+                                and batch.pack_along(run, t, slot, function, apart)):
+                            total += cost
+                            if apart:
+                                batch.spare += cost
+                            apart = True
+                if e == last:
+                    break
+            at += 1
+        batch.followed = at
+        return total
+
+    cdef int take_members(self, Batch batch, Run run, Map m, Py_ssize_t limit, double budget,
+                          double cost) except -1:
+        """The next members of the map that is first in the queue."""
+        cdef Chunk chunk = <Chunk>m.chunks[0]
+        cdef Py_ssize_t first, n
+        if cost * limit > budget:
+            limit = max(1, <Py_ssize_t>(budget / cost))
+        while chunk.taken < chunk.count and self.pass_over(run, m, chunk):
+            chunk.taken += 1
+        first = chunk.taken
+        if chunk.holes is None and not m.nodes and not m.early:
+            n = min(limit, chunk.count - first)
+        else:
+            n = 0
+            while n < limit and first + n < chunk.count and not self.is_over(m, chunk, first + n):
+                known = m.nodes.get(chunk.first + first + n)
+                if known is not None:
+                    run.move(known, ON_TAKE)
+                n += 1
+        chunk.taken = first + n
+        if n:
+            self.took(run, n)
+            run.sent += n
+            batch.map = m
+            batch.member = chunk.first + first
+            batch.members = n
+            batch.flat = m.single
+            batch.which = run.functions[m.dep]
+            batch.calls = list(chunk.items[first:chunk.taken])
+            if chunk.objects is not None:
+                batch.objects = sorted([i - first for i in chunk.objects if first <= i < chunk.taken])
+        m.taken = chunk.first + chunk.taken
+        if chunk.taken == chunk.count:
+            m.chunks.popleft()
+            shift_out(&run.ready0)
+            run.release(m.node)
+        return 0
+
+    cdef bint is_over(self, Map m, Chunk chunk, Py_ssize_t i) except -1:
+        """Whether a member has a node that is sent by itself, or was known before it was sent."""
+        return (chunk.holes is not None and i in chunk.holes) or m.at(chunk.first + i) != NULL
+
+    cdef bint pass_over(self, Run run, Map m, Chunk chunk) except -1:
+        if not self.is_over(m, chunk, chunk.taken):
+            return False
+        if chunk.holes is None or chunk.taken not in chunk.holes:
+            self.took(run, 1)
+        return True
+
     cdef int pack(self, Batch batch, Run run, int32_t id, int32_t slot, function) except -1:
+        """Add a ready task to a batch, with the values of its arguments in place."""
         cdef PyObject *payload
         run.move(id, ON_TAKE)
         run.sent += 1
@@ -2562,10 +3149,7 @@ cdef class Outbox:
             batch.keywords[batch.ids.n] = kwargs
         if run.nodes[id].flags & HAS_OBJECTS:
             batch.objects.append(batch.ids.n)
-        batch.calls.append(args)
-        batch.functions.append(function)
-        push(&batch.ids, id)
-        push(&batch.owners, slot)
+        batch.add(id, slot, function, args)
         payload = run.nodes[id].payload
         run.nodes[id].payload = NULL                # the batch has it now
         Py_XDECREF(payload)
@@ -2595,12 +3179,26 @@ cdef class Outbox:
 
 @cython.final
 cdef class Batch:
-    """Tasks that travel together, and the door for their outcomes."""
+    """Tasks that travel together, and the door for their outcomes.
+
+    Either single calls, by node, or members of one map, by their place in it.
+    """
     cdef list runs
     cdef Ints ids
     cdef Ints owners
-    cdef readonly list calls         # positional arguments of each task
-    cdef readonly list functions     # function id of each task
+    cdef Map map
+    cdef Py_ssize_t member           # the first
+    cdef Py_ssize_t members          # how many
+    cdef Ints links                  # (position, argument, source) of those that go along
+    cdef Ints touched                # while it is packed: tasks whose arguments were counted
+    cdef Ints apart                  # by position: whether it could run elsewhere meanwhile
+    cdef Py_ssize_t followed         # so many had their users looked at
+    cdef double spare                # seconds of such
+    cdef readonly bint linked        # some of its tasks wait for others of them
+    cdef bytes stay                  # by position: whether nobody else needs the value
+    cdef readonly object which       # the function's number, or a list of one for each task
+    cdef readonly list calls         # positional arguments of each task; the only one where `flat`
+    cdef readonly bint flat
     cdef readonly dict keywords      # position -> keyword arguments
     cdef readonly list objects       # positions whose arguments hold mutable or unknown objects
     cdef readonly Py_ssize_t done    # outcomes received
@@ -2608,7 +3206,6 @@ cdef class Batch:
     cdef int start(self) except -1:
         self.runs = []
         self.calls = []
-        self.functions = []
         self.keywords = {}
         self.objects = []
         return 0
@@ -2616,48 +3213,209 @@ cdef class Batch:
     def __dealloc__(self):
         discard(&self.ids)
         discard(&self.owners)
+        discard(&self.links)
+        discard(&self.touched)
+        discard(&self.apart)
 
     def __len__(self):
-        return self.ids.n
+        return self.ids.n + self.members
+
+    cdef int add(self, int32_t id, int32_t slot, function, args) except -1:
+        self.calls.append(args)
+        if self.ids.n == 0:
+            self.which = function
+        elif type(self.which) is list:
+            self.which.append(function)
+        elif self.which != function:
+            self.which = [self.which] * self.ids.n + [function]
+        push(&self.ids, id)
+        push(&self.owners, slot)
+        return 0
+
+    cdef bint pack_along(self, Run run, int32_t id, int32_t slot, function, bint apart) except -1:
+        """Add a task that waits only for others of this batch; False if that can't be told to a worker.
+
+        It stays in the graph, waiting: the events of the others make it ready, and then sent.
+        """
+        cdef tuple args = <tuple>run.nodes[id].payload
+        cdef Py_ssize_t i, n_links = self.links.n
+        cdef int32_t missing = run.nodes[id].missing
+        cdef Walk w
+        cdef list made = []
+        start_walk(&w, False, DEEPEST_VALUE)
+        try:
+            for i in range(len(args)):
+                arg = args[i]
+                if is_atom(arg):
+                    made.append(arg)
+                elif type(arg) is Result and run.nodes[(<Result>arg).node].state < DONE:
+                    push(&self.links, <int32_t>self.ids.n)
+                    push(&self.links, <int32_t>i)
+                    push(&self.links, <int32_t>run.nodes[(<Result>arg).node].finished - 1)
+                    made.append(None)
+                    missing -= 1
+                else:
+                    made.append(run.walk(arg, &w, 0))
+            if missing or w.pending.n or w.failed >= 0:
+                self.links.n = n_links                   # results sit deeper, or it has failed
+                return False
+        except Exception:
+            self.links.n = n_links                       # the same will come when it is sent by itself
+            return False
+        finally:
+            discard(&w.pending)
+        if w.objects or run.nodes[id].flags & HAS_OBJECTS:
+            self.objects.append(self.ids.n)
+        while self.apart.n < self.ids.n:
+            push(&self.apart, 0)
+        push(&self.apart, apart)
+        self.add(id, slot, function, tuple(made))
+        self.linked = True
+        run.nodes[id].flags |= SHIPPED
+        run.nodes[id].holds += 1                         # until its outcome is there
+        return True
+
+    cdef int settle_links(self, Run run, int32_t slot) except -1:
+        """All tasks of a run are packed: find which values may stay, and give the fields used back."""
+        cdef Py_ssize_t i, kept = 0 if self.stay is None else len(self.stay)
+        cdef int32_t target, source
+        cdef int32_t *links = self.links.v
+        cdef int32_t *uses
+        cdef uint8_t *stay
+        cdef tuple args
+        cdef PyObject *arg
+        for i in range(self.touched.n):
+            run.nodes[self.touched.v[i]].finished = 0
+        self.touched.n = 0
+        for i in range(self.ids.n):
+            if self.owners.v[i] == slot:
+                run.nodes[self.ids.v[i]].finished = 0
+        if not self.linked:
+            return 0
+        self.stay = (self.stay or b"") + bytes(self.ids.n - kept)
+        stay = <uint8_t *><char *>self.stay
+        uses = <int32_t *>calloc(self.ids.n, sizeof(int32_t))
+        if uses == NULL:
+            raise MemoryError()
+        for i in range(0, self.links.n, 3):
+            uses[links[i + 2]] += 1
+            stay[links[i + 2]] = 1
+        for i in range(0, self.links.n, 3):
+            target, source = links[i], links[i + 2]
+            if self.owners.v[target] == slot:
+                args = <tuple>run.nodes[self.ids.v[target]].payload
+                arg = PyTuple_GET_ITEM(args, links[i + 1])
+                # One reference each, from the arguments here: then no code can ever look at it.
+                if (Py_REFCNT(arg) != uses[source] or Py_REFCNT(<PyObject *>args) != 2
+                        or run.nodes[self.ids.v[source]].holds != 1 + self.own_holds(run, source)
+                        or self.count_users(run, source) != uses[source]):
+                    uses[source] = -1
+        for i in range(0, self.links.n, 3):
+            if uses[links[i + 2]] < 0 or self.owners.v[links[i]] != slot and links[i + 2] >= kept:
+                stay[links[i + 2]] = 0
+        free(uses)
+        return 0
+
+    cdef int32_t own_holds(self, Run run, Py_ssize_t i) noexcept:
+        return 1 if run.nodes[self.ids.v[i]].flags & SHIPPED else 0
+
+    cdef Py_ssize_t count_users(self, Run run, Py_ssize_t i) noexcept:
+        cdef int32_t last = run.nodes[self.ids.v[i]].users
+        cdef int32_t e = last
+        cdef Py_ssize_t n = 0
+        while e >= 0:
+            e = run.edges[e].next
+            n += 1
+            if e == last:
+                break
+        return n
+
+    @property
+    def link_bytes(self):
+        """(links, stay) as the loop of a worker takes them."""
+        if not self.linked:
+            return b"", b""
+        return (<char *>self.links.v)[:self.links.n * sizeof(int32_t)], self.stay
+
+    def recall(self, Py_ssize_t i):
+        """The message did not do its work: whether the task is to be sent by itself now.
+
+        One that went along and still waits is back in the graph, and will not go along again.
+        """
+        cdef Run run = self.run_of(i)
+        cdef int32_t id
+        if run.closed or run.ended:
+            return False
+        if self.map is not None:
+            return True
+        id = self.ids.v[i]
+        if run.nodes[id].flags & SHIPPED:
+            run.nodes[id].flags = (run.nodes[id].flags & ~SHIPPED) | ALONE
+            if run.nodes[id].state == SENT:
+                self.calls[i], _ = run.arguments(id)
+                if run.nodes[id].flags & HAS_OBJECTS and i not in self.objects:
+                    self.objects.append(i)
+            run.release(id)
+        return run.nodes[id].state == SENT
 
     cdef Run run_of(self, Py_ssize_t i):
-        if i < 0 or i >= self.ids.n:
+        if i < 0 or i >= self.ids.n + self.members:
             raise IndexError(f"batch position {i}")
-        return <Run>self.runs[self.owners.v[i]]
+        return self.map.run if self.map is not None else <Run>self.runs[self.owners.v[i]]
 
     def run(self, Py_ssize_t i):
         return self.run_of(i)
 
     def node(self, Py_ssize_t i):
-        self.run_of(i)
-        return self.ids.v[i]
+        """A node for the task; for a member of a map it is made now."""
+        cdef Run run = self.run_of(i)
+        return self.ids.v[i] if self.map is None else run.member_node(self.map, self.member + i)
 
     def key(self, Py_ssize_t i):
-        return self.run_of(i).key(self.ids.v[i])
+        cdef Run run = self.run_of(i)
+        if self.map is None:
+            return run.key(self.ids.v[i])
+        return f"{run.names[self.map.dep]}-{self.map.call}.{self.member + i}-0"
 
     def name(self, Py_ssize_t i):
         cdef Run run = self.run_of(i)
-        return run.names[run.nodes[self.ids.v[i]].dep]
+        return run.names[run.nodes[self.ids.v[i]].dep if self.map is None else self.map.dep]
+
+    def arguments(self, Py_ssize_t i):
+        """(positional arguments, keyword arguments) of the task."""
+        self.run_of(i)
+        return (self.calls[i],) if self.flat else self.calls[i], self.keywords.get(i, {})
+
+    def forget_calls(self):
+        """The arguments are on their way as bytes."""
+        self.calls = []
+        self.keywords = {}
 
     def wanted(self, Py_ssize_t i):
         """Whether the run still waits for this task."""
         cdef Run run = self.run_of(i)
-        return not (run.closed or run.ended) and run.nodes[self.ids.v[i]].state == SENT
+        if run.closed or run.ended:
+            return False
+        return self.map is not None or run.nodes[self.ids.v[i]].state == SENT
 
     def complete(self, Py_ssize_t first, list values, failures, double time=0.0):
         """Events for the tasks from position `first` on; `failures` maps positions to Failures."""
         cdef Py_ssize_t i = first - 1
         cdef Run run
+        cdef bint failed
         self.done += len(values)
+        if self.map is not None:
+            self.map.run.complete_members(self.map, self.member + first, values, first, failures, time)
+            return
         for value in values:
             i += 1
             run = self.run_of(i)
             if run.closed or run.ended:
                 continue
-            if failures is not None and i in failures:
-                run.complete(self.ids.v[i], failures[i], True, time)
-            else:
-                run.complete(self.ids.v[i], value, False, time)
+            failed = failures is not None and i in failures
+            if self.linked and not run.unship(self.ids.v[i]):
+                continue                                # it failed before, as what it waited for did
+            run.complete(self.ids.v[i], failures[i] if failed else value, failed, time)
 
 
 fill_kinds()

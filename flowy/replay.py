@@ -156,10 +156,10 @@ class Replay:
         run, outbox = self._run, self._outbox
         while (batch := outbox.take(1 << 30)) is not None or outbox.broken:
             if batch is not None:
-                for i, args in enumerate(batch.calls):
+                for i in range(len(batch)):
                     key = batch.key(i)
                     self._open[key] = batch.node(i)
-                    out.append(events.Schedule(key, batch.name(i), args, batch.keywords.get(i, {})))
+                    out.append(events.Schedule(key, batch.name(i), *batch.arguments(i)))
             for _, node, error in outbox.take_broken():
                 failure = Failure.of(error, key=run.key_of(node), name=run.name_of(node))
                 run.fail_node(node, failure, run.time)

@@ -130,9 +130,7 @@ def parallel_reduce(
         if not values:
             raise ValueError("parallel_reduce() of nothing, without an initializer")
         return functools.reduce(function, values)
-    if initializer is not _MISSING:
-        items = [initializer, *items]
-    return run.parallel_reduce(function, items)
+    return run.parallel_reduce(function, items, () if initializer is _MISSING else (initializer,))
 
 
 def map(function: Callable[..., Any], *iterables: Any, window: int = MAP_WINDOW) -> Any:

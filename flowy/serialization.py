@@ -14,7 +14,7 @@ import pickle
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowy.errors import UsageError, describe
 
@@ -77,34 +77,56 @@ def dump_function(function: Any, name: str) -> bytes:
         raise UsageError(explain(error, function, name, f"the activity {name!r}")) from error
 
 
-def dump_calls(
-    functions: Sequence[int],
-    calls: Sequence[Any],
-    keywords: dict[int, dict[str, Any]],
-    objects: Sequence[int],
-) -> bytes:
+class Work(NamedTuple):
+    """The calls of a batch, in the form that their loop takes."""
+
+    which: Any
+    """The number of the function, or a list of one for each call."""
+    calls: list[Any]
+    """Positional arguments of each call; if `flat`, the only one of each."""
+    keywords: dict[int, dict[str, Any]]
+    """Keyword arguments by position, of those that have any."""
+    flat: bool = False
+    links: bytes = b""
+    """Triples of int32 (position, argument, source): that argument is the value of an earlier call."""
+    stay: bytes = b""
+    """Where there are links, a byte for each call: whether its value is needed nowhere else."""
+
+
+def dump_calls(work: Work, objects: Sequence[int]) -> bytes:
     """A batch as one pickle. Calls that hold objects are pickled each on its own, so that two tasks
     of a batch never share an object that one of them may change."""
-    which: Any = functions
-    if functions.count(functions[0]) == len(functions):
-        which = functions[0]
     if objects:
-        calls = list(calls)
-        keywords = dict(keywords)
+        calls, keywords = list(work.calls), dict(work.keywords)
         for i in objects:
             calls[i] = dumps((calls[i], keywords.pop(i, None)))
-    return dumps((which, calls, keywords, objects))
+        work = work._replace(calls=calls, keywords=keywords)
+    return dumps((*work, objects))
 
 
-def load_calls(data: bytes) -> tuple[list[int], list[Any], dict[int, dict[str, Any]]]:
-    """(function ids, positional arguments, keyword arguments by position) of `dump_calls`."""
-    which, calls, keywords, objects = loads(data)
+def load_calls(data: bytes) -> Work:
+    """The calls behind `dump_calls`' bytes."""
+    *parts, objects = loads(data)
+    work = Work(*parts)
     for i in objects:
-        calls[i], kwargs = loads(calls[i])
+        work.calls[i], kwargs = loads(work.calls[i])
         if kwargs is not None:
-            keywords[i] = kwargs
-    functions = [which] * len(calls) if type(which) is int else which
-    return functions, calls, keywords
+            work.keywords[i] = kwargs
+    return work
+
+
+def split_calls(data: bytes, first: int) -> list[bytes]:
+    """A message of its own for each call from position `first` on; opens no object."""
+    *parts, objects = loads(data)
+    work = Work(*parts)
+    apart = set(objects)
+    made = []
+    for i in range(first, len(work.calls)):
+        which = work.which[i] if type(work.which) is list else work.which
+        keywords = {0: work.keywords[i]} if i in work.keywords else {}
+        single = Work(which, [work.calls[i]], keywords, work.flat)
+        made.append(dumps((*single, [0] if i in apart else [])))
+    return made
 
 
 def dump_exception(error: BaseException) -> bytes | None:

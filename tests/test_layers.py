@@ -26,7 +26,7 @@ LAYERS = {
     for layer, modules in enumerate(
         (
             "errors events",
-            "_sched serialization",
+            "_sched _loop serialization",
             "results config replay",
             "clock local local.pool local.worker local.executors local.batch local.batching"
             " local.functions local.interrupts local.mailbox local.cpus",

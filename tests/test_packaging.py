@@ -73,7 +73,7 @@ def copy_of_checkout(to: Path) -> Path:
     """What git would keep, so that nothing built here comes along; in an sdist, everything."""
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
     if listed.returncode or not (ROOT / ".git").exists():
-        ignored = shutil.ignore_patterns(".*", "build", "dist", "*.so", "_sched.c", "__pycache__")
+        ignored = shutil.ignore_patterns(".*", "build", "dist", "*.so", "*.c", "__pycache__")
         return Path(shutil.copytree(ROOT, to, ignore=ignored))
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
@@ -112,9 +112,12 @@ def test_an_installed_flowy_runs_the_example(kind: str, dists: dict[str, Path], 
 
 def test_the_wheel_holds_the_package_and_nothing_else(dists: dict[str, Path]) -> None:
     names = set(zipfile.ZipFile(dists["wheel"]).namelist())
-    assert {"flowy/py.typed", "flowy/_sched.pyi", "flowy/_sched.pyx"} <= names
+    for name in ("_sched", "_loop"):
+        assert {f"flowy/{name}.pyi", f"flowy/{name}.pyx"} <= names
+        assert len([each for each in names if each.startswith(f"flowy/{name}.c")]) == 1
+    assert "flowy/py.typed" in names
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("flowy/**/*.py")} <= names
-    assert len([name for name in names if name.endswith(".so")]) == 1
+    assert len([name for name in names if name.endswith(".so")]) == 2
     assert not [name for name in names if name.endswith(".c")]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"flowy"}
 

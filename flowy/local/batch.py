@@ -10,18 +10,16 @@ threads and in foreign executors.
 from __future__ import annotations
 
 import sys
-import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from flowy import serialization
+from flowy import _loop, serialization
 from flowy.errors import Failure, FailureKind, UsageError, describe
+from flowy.serialization import Work
 
 _CO_COROUTINE = 0x80
-_ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
-_CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
+_OUR_FILES = frozenset({__file__, "flowy/_loop.pyx"})
 
 
 class Trouble(NamedTuple):
@@ -42,9 +40,14 @@ class Outcomes(NamedTuple):
     failures: dict[int, Trouble | BaseException]
     spent: dict[int, tuple[int, float]]
     """By function: how many calls, how many seconds."""
+    atoms: bool = False
+    """Whether all values are sure to be numbers, strings, bytes or None."""
 
 
 Flush = Callable[[Outcomes], None]
+
+FLUSH_AFTER = 0.002
+"""Seconds of work in a batch after which what is done goes back, before the rest is."""
 
 
 def prepare(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,82 +68,63 @@ def prepare(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_calls(
     functions: Mapping[int, Callable[..., Any]],
-    which: Sequence[int],
-    calls: Sequence[Any],
-    keywords: Mapping[int, Mapping[str, Any]],
+    work: Work,
     *,
     flush: Flush | None = None,
-    flush_after: float = 0.005,
+    flush_after: float = FLUSH_AFTER,
     through: tuple[type[BaseException], ...] = (),
+    isolate: bool = False,
 ) -> Outcomes:
     """Call one after the other; returns the outcomes that were not flushed before.
 
     Args:
-        functions: by id.
-        which, calls, keywords: of each task its function, positional and keyword arguments.
+        functions: by number.
+        work: the calls.
         flush: takes what is done so far whenever `flush_after` seconds have passed.
         through: exceptions that end the loop instead of failing their task.
+        isolate: whether a value that goes to later calls of the batch is made anew for each of them.
     """
-    clock = time.perf_counter
-    first = 0
-    values: list[Any] = []
-    failures: dict[int, Trouble | BaseException] = {}
-    spent: dict[int, tuple[int, float]] = {}
-    current, n, seconds = which[0], 0, 0.0
-    flushed = before = clock()
-    for i, args in enumerate(calls):
-        if which[i] != current:
-            _add(spent, current, n, seconds)
-            current, n, seconds = which[i], 0, 0.0
-        try:
-            if i in keywords:
-                value = functions[current](*args, **keywords[i])
-            else:
-                value = functions[current](*args)
-            if type(value) in _CANT_RETURN:
-                raise _cant_return(value)
-            values.append(value)
-        except through:
-            raise
-        except BaseException as error:
-            values.append(None)
-            failures[i] = error
-        now = clock()
-        n += 1
-        seconds += now - before
-        before = now
-        if flush is not None and now - flushed > flush_after and i + 1 < len(calls):
-            _add(spent, current, n, seconds)
-            flush(Outcomes(first, values, failures, spent))
-            first, values, failures, spent = i + 1, [], {}, {}
-            n, seconds = 0, 0.0
-            flushed = before = clock()
-    _add(spent, current, n, seconds)
-    return Outcomes(first, values, failures, spent)
+    hand_on = pass_copies if isolate else pass_itself
+    give = None if flush is None else lambda *parts: flush(Outcomes(*parts))
+    return Outcomes(*_loop.run_calls(functions, work, give, flush_after, through, hand_on))
 
 
-def _add(spent: dict[int, tuple[int, float]], function: int, n: int, seconds: float) -> None:
-    if n:
-        calls, total = spent.get(function, (0, 0.0))
-        spent[function] = (calls + n, total + seconds)
+def pass_itself(value: Any) -> tuple[Any, None]:
+    """Threads share their objects."""
+    return value, None
 
 
-def _cant_return(value: Any) -> UsageError:
-    kind = type(value).__name__
-    if hasattr(value, "close"):
-        value.close()
-    way_out = (
-        "return a list, or make the items activities of their own"
-        if kind.endswith("generator")
-        else "make the activity itself an `async def`, or await it inside"
-    )
-    return UsageError(f"the activity returned a {kind}, which can't be passed on: {way_out}")
+def pass_copies(value: Any) -> tuple[_loop.HandedOn | None, Trouble | None]:
+    """What makes `value` anew for each later call of the batch, or why it can't travel.
+
+    It is pickled as if it went to the driver and came back: so no call sees what another did to it, and
+    what can't be passed on fails alike, whatever travels together.
+    """
+    try:
+        data = serialization.dumps(value)
+    except Exception as error:
+        return None, _unpicklable(error, value)
+    try:
+        serialization.loads(data)
+    except Exception as error:
+        return None, _unloadable(error)
+    return _loop.HandedOn(serialization.loads, data), None
+
+
+def _unpicklable(error: BaseException, value: Any) -> Trouble:
+    message = serialization.explain(error, value, "value", "the activity's return value")
+    return Trouble(message, "", None, True)
+
+
+def _unloadable(error: BaseException) -> Trouble:
+    message = f"the activity's return value can't be unpickled: {describe(error)}"
+    return Trouble(message, "", None, True)
 
 
 def to_trouble(error: BaseException) -> Trouble:
     """`error` as a record that can be pickled whatever it holds."""
     trace = error.__traceback__
-    if trace is not None and trace.tb_frame.f_code is run_calls.__code__:
+    while trace is not None and trace.tb_frame.f_code.co_filename in _OUR_FILES:
         trace = trace.tb_next  # the user's frames only
     try:
         text = "".join(traceback.format_exception(type(error), error, trace))
@@ -188,10 +172,9 @@ def dump_outcomes(outcomes: Outcomes) -> bytes:
         for i, error in outcomes.failures.items()
     }
     rest = (outcomes.first, troubles, outcomes.spent)
-    plain = _ATOMS.issuperset(map(type, outcomes.values))
     try:
         data = serialization.dumps((False, outcomes.values, *rest))
-        if plain or _STACK_GLOBAL not in data:
+        if outcomes.atoms or _STACK_GLOBAL not in data:
             return data
     except Exception:
         pass
@@ -201,8 +184,7 @@ def dump_outcomes(outcomes: Outcomes) -> bytes:
             values.append(serialization.dumps(value))
         except Exception as error:
             values.append(None)
-            message = serialization.explain(error, value, "value", "the activity's return value")
-            troubles[position] = tuple(Trouble(message, "", None, True))
+            troubles[position] = tuple(_unpicklable(error, value))
     return serialization.dumps((True, values, *rest))
 
 
@@ -218,12 +200,7 @@ def load_outcomes(data: bytes) -> Outcomes:
                 values[i] = serialization.loads(pickled)
             except Exception as error:
                 values[i] = None
-                failures[first + i] = Trouble(
-                    f"the activity's return value can't be unpickled here: {describe(error)}",
-                    "",
-                    None,
-                    True,
-                )
+                failures[first + i] = _unloadable(error)
     return Outcomes(first, values, failures, spent)
 
 
@@ -233,7 +210,7 @@ _loaded: dict[bytes, Callable[..., Any]] = {}
 def run_message(functions: Mapping[int, bytes], data: bytes) -> bytes:
     """Run a pickled batch in a foreign executor's worker; functions are kept by their bytes."""
     try:
-        which, calls, keywords = serialization.load_calls(data)
+        work = serialization.load_calls(data)
         for pickled in functions.values():
             if pickled not in _loaded:
                 if len(_loaded) > 1000:
@@ -245,4 +222,4 @@ def run_message(functions: Mapping[int, bytes], data: bytes) -> bytes:
             f"a batch of calls can't be unpickled in the executor's worker: {describe(error)}; can "
             f"{sys.executable} import there what this program imports?"
         ) from error
-    return dump_outcomes(run_calls(table, which, calls, keywords))
+    return dump_outcomes(run_calls(table, work, isolate=True))

@@ -24,6 +24,7 @@ class Batching:
     """Estimates by function, in seconds a call."""
 
     budget = BATCH_SECONDS
+    along = LARGEST
 
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}

@@ -28,7 +28,7 @@ from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
 from flowy.local.executors import Executor
 from flowy.local.interrupts import interrupts
-from flowy.local.mailbox import Mailbox, Parcel, Reply
+from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
 
 log = logging.getLogger("flowy")
 
@@ -150,7 +150,8 @@ class Driver:
         """Pack ready tasks into parcels, as far as the executor has room."""
         outbox, batching, executor = self._outbox, self._batching, self._executor
         while self._may_send():
-            batch = outbox.take(batching.limit(outbox.waiting, executor.size), batching.budget)
+            limit = batching.limit(outbox.waiting, executor.size)
+            batch = outbox.take(limit, batching.budget, 0, batching.along if executor.ships else 0)
             if batch is None:
                 return
             parcel = Parcel(batch, self.mailbox)
@@ -174,9 +175,17 @@ class Driver:
             return True
         except Exception:
             pass
+        self._send_singly(parcel, 0)
+        return False
+
+    def _send_singly(self, parcel: Parcel, deaths: int) -> None:
+        """Send what is open of a parcel task by task; `deaths` counts for the first of them."""
         batch = parcel.batch
-        for i in range(len(batch)):
+        for i in range(parcel.first + parcel.received, parcel.first + parcel.size):
+            if not batch.recall(i):
+                continue
             single = Parcel(batch, self.mailbox, i, 1)
+            single.deaths, deaths = deaths, 0
             try:
                 single.pack()
             except Exception as error:
@@ -184,14 +193,19 @@ class Driver:
             else:
                 self._in_flight += 1
                 self._executor.submit(single)
-        return False
+
+    def _recover(self, lost: Lost) -> None:
+        """Tasks that went along with others go back to the graph; the others go again."""
+        parcel = lost.parcel
+        self._in_flight -= parcel.size - parcel.received
+        self._send_singly(parcel, int(lost.killed))
 
     def _fail_unpicklable(self, batch: Batch, i: int, error: BaseException) -> None:
         what = f"an argument of {batch.key(i)}"
-        given: dict[Any, Any] = dict(batch.keywords.get(i, {}))
-        roots = [(f"args[{n}]", x) for n, x in enumerate(batch.calls[i])]
+        args, given = batch.arguments(i)
+        roots = [(f"args[{n}]", x) for n, x in enumerate(args)]
         roots += [(f"kwargs[{name!r}]", x) for name, x in given.items()]
-        message = serialization.explain(error, batch.calls[i], "args", what)
+        message = serialization.explain(error, args, "args", what)
         for root, value in roots:
             _, _, reason = serialization.find_unpicklable(value, root)
             if reason is not None:
@@ -254,6 +268,8 @@ class Driver:
             self._step_began = time.monotonic()
             if type(item) is Reply:
                 self._apply(item)
+            elif type(item) is Lost:
+                self._recover(item)
             else:
                 function, *args = item
                 function(*args)
@@ -356,7 +372,7 @@ class Driver:
                 node=batch.node(i),
             )
             parent.children.add(child)
-            self._start(child, batch.calls[i], batch.keywords.get(i, {}))
+            self._start(child, *batch.arguments(i))
             self._settle()
 
     def _queue_children(self) -> None:

@@ -44,6 +44,10 @@ class Executor(Protocol):
     def pickles(self) -> bool:
         """Whether calls travel as bytes."""
 
+    @property
+    def ships(self) -> bool:
+        """Whether tasks may go along with what they wait for."""
+
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
         """The number of a function, the same in each run for the same function."""
 
@@ -93,6 +97,7 @@ class ProcessExecutor(Pool):
     """Worker processes of our own."""
 
     pickles = True
+    ships = True
 
 
 class InlineExecutor:
@@ -100,6 +105,7 @@ class InlineExecutor:
 
     size = 1
     pickles = False
+    ships = False
 
     def __init__(self) -> None:
         self._functions: FunctionTable[Callable[..., Any]] = FunctionTable()
@@ -121,11 +127,10 @@ class InlineExecutor:
         for position, parcel in enumerate(self._waiting):
             if parcel.mailbox is mailbox:
                 del self._waiting[position]
-                which, calls, keywords = parcel.contents()
                 # A Ctrl-C or an exit in an activity is meant for the whole program here.
                 through = (KeyboardInterrupt,)
                 table = {number: self._functions[number] for number in parcel.functions}
-                outcomes = batch.run_calls(table, which, calls, keywords, through=through)
+                outcomes = batch.run_calls(table, parcel.work(), through=through)
                 mailbox.put(Reply(parcel, outcomes))
                 return
         mailbox.wait(timeout)
@@ -144,6 +149,7 @@ class ThreadExecutor:
     """Threads of our own: daemons, so that an activity that never ends does not keep the program."""
 
     pickles = False
+    ships = True
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -195,7 +201,7 @@ class ThreadExecutor:
         _here.above = (*self._made_under, self)
         while (parcel := self._waiting.get()) is not None:
             table = {number: self._functions[number] for number in parcel.functions}
-            outcomes = batch.run_calls(table, *parcel.contents())
+            outcomes = batch.run_calls(table, parcel.work())
             self._in_flight.discard(parcel)
             parcel.mailbox.put(Reply(parcel, outcomes))
             del parcel, table, outcomes
@@ -203,6 +209,8 @@ class ThreadExecutor:
 
 class FutureExecutor:
     """Batches on a `concurrent.futures.Executor`; threads share objects, others get bytes."""
+
+    ships = True
 
     def __init__(self, executor: futures.Executor, size: int, *, owned: bool) -> None:
         self._executor = executor
@@ -231,7 +239,7 @@ class FutureExecutor:
         if self.pickles:
             future = self._executor.submit(batch.run_message, table, parcel.message)
         else:
-            future = self._executor.submit(self._run, table, *parcel.contents())
+            future = self._executor.submit(self._run, table, parcel.work())
         self._in_flight.add(future)
 
         def done(future: futures.Future[Any]) -> None:

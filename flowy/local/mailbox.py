@@ -17,6 +17,7 @@ from typing import Any
 from flowy import serialization
 from flowy._sched import Batch
 from flowy.local.batch import Outcomes, Trouble
+from flowy.serialization import Work
 
 
 class Mailbox:
@@ -61,42 +62,61 @@ class Mailbox:
 class Parcel:
     """Tasks `first` to `first + size` of a batch, on their way to one worker."""
 
-    __slots__ = ("batch", "deaths", "first", "functions", "mailbox", "message", "received", "size")
+    __slots__ = (
+        "batch",
+        "deaths",
+        "first",
+        "functions",
+        "linked",
+        "mailbox",
+        "message",
+        "received",
+        "size",
+    )
 
     def __init__(self, batch: Batch, mailbox: Mailbox, first: int = 0, size: int | None = None) -> None:
         self.batch = batch
         self.mailbox = mailbox
         self.first = first
         self.size = len(batch) if size is None else size
-        self.functions = frozenset(batch.functions[first : first + self.size])
+        which = batch.which
+        if isinstance(which, list):
+            self.functions = frozenset(which[first : first + self.size])
+        else:
+            self.functions = frozenset((which,))
+        self.linked = batch.linked and self.size > 1
         self.received = 0
         self.deaths = 0
         self.message = b""
 
-    def contents(self) -> tuple[list[int], list[Any], dict[int, dict[str, Any]]]:
-        """(function ids, positional arguments, keyword arguments by position) of the tasks."""
+    def work(self) -> Work:
+        """The calls of the tasks."""
         batch, first, end = self.batch, self.first, self.first + self.size
         if self.size == len(batch):
-            return batch.functions, batch.calls, batch.keywords
+            return Work(batch.which, batch.calls, batch.keywords, batch.flat, *batch.link_bytes)
+        which = batch.which[first:end] if isinstance(batch.which, list) else batch.which
         keywords = {i - first: kwargs for i, kwargs in batch.keywords.items() if first <= i < end}
-        return batch.functions[first:end], batch.calls[first:end], keywords
+        return Work(which, batch.calls[first:end], keywords, batch.flat)
 
     def pack(self) -> None:
-        """Pickle the calls.
+        """Pickle the calls; those of a whole batch are kept as bytes only from then on.
 
         Raises:
             Exception: something in them can't be pickled.
         """
         end = self.first + self.size
         objects = [i - self.first for i in self.batch.objects if self.first <= i < end]
-        self.message = serialization.dump_calls(*self.contents(), objects)
+        self.message = serialization.dump_calls(self.work(), objects)
+        if self.size == len(self.batch) and not self.linked:
+            self.batch.forget_calls()
 
     def split(self) -> list[Parcel]:
-        """A parcel, still to be packed, for each task whose outcome has not come back."""
+        """A packed parcel for each task whose outcome has not come back."""
         singles = []
-        for i in range(self.first + self.received, self.first + self.size):
-            single = Parcel(self.batch, self.mailbox, i, 1)
+        for i, message in enumerate(serialization.split_calls(self.message, self.received)):
+            single = Parcel(self.batch, self.mailbox, self.first + self.received + i, 1)
             single.deaths = self.deaths
+            single.message = message
             singles.append(single)
         return singles
 
@@ -115,3 +135,14 @@ class Reply:
     def __init__(self, parcel: Parcel, outcomes: Outcomes) -> None:
         self.parcel = parcel
         self.outcomes = outcomes
+
+
+class Lost:
+    """A parcel of tasks that wait for each other did not come back whole; its driver sorts it out."""
+
+    __slots__ = ("killed", "parcel")
+
+    def __init__(self, parcel: Parcel, *, killed: bool) -> None:
+        self.parcel = parcel
+        self.killed = killed
+        """Whether its first open task was running when the worker died."""

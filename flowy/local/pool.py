@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from flowy import serialization
 from flowy.errors import UsageError, describe
 from flowy.local import worker as worker_process
-from flowy.local.batch import Trouble, load_outcomes, to_trouble
+from flowy.local.batch import Trouble, load_outcomes
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
-from flowy.local.mailbox import Mailbox, Parcel, Reply
+from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
 from flowy.local.worker import BATCH, FUNCTION, GARBLED, HEADER, OUTCOMES
 
 if TYPE_CHECKING:
@@ -467,6 +467,9 @@ class Pool:
             trouble = trouble._replace(message=message, misused=True)
             parcel.mailbox.put(Reply(parcel, parcel.all_failed(trouble)))
             return
+        if parcel.linked:
+            parcel.mailbox.put(Lost(parcel, killed=False))
+            return
         for single in parcel.split():
             self._again(single)
 
@@ -475,12 +478,7 @@ class Pool:
             self._in_flight -= parcels
 
     def _again(self, single: Parcel) -> None:
-        """Send a task once more, ahead of the others; it fails if its arguments can't be pickled now."""
-        try:
-            single.pack()
-        except Exception as error:
-            single.mailbox.put(Reply(single, single.all_failed(to_trouble(error))))
-            return
+        """Send a task once more, ahead of the others."""
         self._settle(-1)
         self._waiting.appendleft(single)
 
@@ -499,6 +497,10 @@ class Pool:
         running = True
         for parcel in held:
             self._settle(1)
+            if parcel.linked:
+                parcel.mailbox.put(Lost(parcel, killed=running))
+                running = False
+                continue
             for single in parcel.split():
                 if running:  # only the first can have been running
                     running = False

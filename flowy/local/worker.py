@@ -80,7 +80,7 @@ def _load(payload: bytes) -> Callable[..., Any]:
 
 def _serve(functions: dict[int, Callable[..., Any]], number: int, payload: bytes, writing: int) -> None:
     try:
-        which, calls, keywords = serialization.load_calls(payload)
+        work = serialization.load_calls(payload)
     except BaseException as error:
         trouble = batch.to_trouble(error)
         _write(writing, GARBLED, number, serialization.dumps(trouble))
@@ -89,7 +89,7 @@ def _serve(functions: dict[int, Callable[..., Any]], number: int, payload: bytes
     def flush(outcomes: batch.Outcomes) -> None:
         _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes))
 
-    flush(batch.run_calls(functions, which, calls, keywords, flush=flush))
+    flush(batch.run_calls(functions, work, flush=flush, isolate=True))
 
 
 def _write(writing: int, kind: int, number: int, payload: bytes) -> None:

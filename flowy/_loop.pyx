@@ -1,0 +1,236 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: auto_pickle=False, autotestdict=False
+"""The loop of a worker: call one after the other, keep what each came to.
+
+Owns: `run_calls`, and nothing else. It takes the forms of `local.batch` (a `Work` in, the parts of an
+`Outcomes` out), and asks the clock as seldom as it can: tasks may take 50 ns each.
+
+May not know: pickles, pipes, processes, runs. Its neighbour is `local.batch`, which gives its parts
+their names.
+"""
+
+from cpython.object cimport PyTypeObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from libc.stdint cimport int32_t
+from functools import partial
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+
+from flowy.errors import UsageError
+
+cdef extern from "Python.h":
+    PyTypeObject *Py_TYPE(object)
+    object PyObject_CallOneArg(object function, object argument)
+    object PyObject_Call(object function, object args, object kwargs)
+    object PyObject_CallObject(object function, object args)
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec *time)
+    enum: CLOCK_MONOTONIC
+
+cdef extern from *:
+    """
+    #ifdef CLOCK_MONOTONIC_COARSE
+    #define FLOWY_TICKS CLOCK_MONOTONIC_COARSE      /* some milliseconds; a fifth of the cost */
+    #else
+    #define FLOWY_TICKS CLOCK_MONOTONIC
+    #endif
+    """
+    enum: FLOWY_TICKS
+
+cdef PyTypeObject *GENERATOR = <PyTypeObject *>GeneratorType
+cdef PyTypeObject *COROUTINE = <PyTypeObject *>CoroutineType
+cdef PyTypeObject *ASYNC_GENERATOR = <PyTypeObject *>AsyncGeneratorType
+cdef double SHORT = 5e-7         # seconds; shorter tasks are timed together
+
+
+class HandedOn(partial):
+    """Makes a value anew, for each call that it goes to."""
+
+
+cdef inline double now() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return t.tv_sec + t.tv_nsec * 1e-9
+
+
+cdef inline long long ticks() noexcept nogil:
+    cdef timespec t
+    clock_gettime(FLOWY_TICKS, &t)
+    return t.tv_sec * 1000000000LL + t.tv_nsec
+
+
+cdef inline bint is_atom(object x) noexcept:
+    cdef PyTypeObject *t = Py_TYPE(x)
+    return (t == <PyTypeObject *>int or t == <PyTypeObject *>str or t == <PyTypeObject *>float
+            or x is None or t == <PyTypeObject *>bool or t == <PyTypeObject *>bytes)
+
+
+cdef inline bint is_unfinished(object x) noexcept:
+    cdef PyTypeObject *t = Py_TYPE(x)
+    return t == GENERATOR or t == COROUTINE or t == ASYNC_GENERATOR
+
+
+cdef object cant_return(value):
+    kind = type(value).__name__
+    if hasattr(value, "close"):
+        value.close()
+    way_out = (
+        "return a list, or make the items activities of their own"
+        if kind.endswith("generator")
+        else "make the activity itself an `async def`, or await it inside")
+    return UsageError(f"the activity returned a {kind}, which can't be passed on: {way_out}")
+
+
+cdef int add(dict spent, function, Py_ssize_t n, double seconds) except -1:
+    if n:
+        calls, total = spent.get(function, (0, 0.0))
+        spent[function] = (calls + n, total + seconds)
+    return 0
+
+
+def run_calls(functions, work, flush, double flush_after, tuple through, hand_on):
+    """Call one after the other.
+
+    Returns (first, values, failures, spent, atoms) of what was not flushed before; `atoms` is true
+    if no value is other than a number, a string, bytes or None.
+
+    Args:
+        functions: by number.
+        work: a `Work`.
+        flush: takes the same five when `flush_after` seconds have passed since it last did (0: after
+            each call); or None.
+        through: exceptions that end the loop instead of failing their task.
+        hand_on: where a value other than an atom goes to later calls here: returns a function that
+            makes it anew for each of them, or the failure of the task that made it.
+    """
+    cdef list calls = work.calls
+    cdef dict keywords = work.keywords
+    cdef bint flat = work.flat
+    cdef bytes links_bytes = work.links
+    cdef bytes stay_bytes = work.stay
+    cdef int32_t *links = <int32_t *><char *>links_bytes
+    cdef Py_ssize_t n_links = len(links_bytes) // (3 * sizeof(int32_t))
+    cdef Py_ssize_t link = 0, last
+    cdef Py_ssize_t n = len(calls), i, first = 0, timed = 0
+    cdef bytearray sources = bytearray(n if n_links else 0)   # by position: whether calls need it
+    cdef bint mixed = type(work.which) is list
+    cdef bint fine = True
+    cdef bint atoms = True
+    cdef list which = work.which if mixed else None
+    current = which[0] if mixed else work.which
+    function = functions[current]
+    cdef list values = []
+    cdef list known = values if n_links == 0 else []
+    cdef dict failures = {}
+    cdef dict spent = {}
+    cdef dict broken = {}
+    cdef double begun = now(), flushed = begun, at
+    cdef long long tick = ticks()
+    for i in range(n_links):
+        sources[links[3 * i + 2]] = True
+    for i in range(n):
+        if mixed and which[i] != current:
+            at = now()
+            add(spent, current, i - timed, at - begun)
+            begun, timed = at, i
+            current = which[i]
+            function = functions[current]
+        try:
+            call = calls[i]
+            if link < n_links and links[3 * link] == i:
+                last = link
+                while last < n_links and links[3 * last] == i:
+                    last += 1
+                if broken and is_broken(links, link, last, broken):
+                    link = last
+                    broken[i] = True                # the driver's graph fails it, as it would have
+                    known.append(None)
+                    values.append(None)
+                    continue
+                call = fill(<tuple>call, links, link, last, known)
+                link = last
+            if flat:
+                value = PyObject_CallOneArg(function, call)
+            elif keywords and i in keywords:
+                value = PyObject_Call(function, call, keywords[i])
+            else:
+                value = PyObject_CallObject(function, call)
+            if not is_atom(value):
+                if is_unfinished(value):
+                    raise cant_return(value)
+                atoms = False
+            handed = value
+            if n_links and not is_atom(value) and sources[i]:
+                handed, failure = hand_on(value)
+                if failure is not None:
+                    failures[i] = failure
+                    broken[i] = True
+                    value = None
+        except through:
+            raise
+        except BaseException as error:
+            failures[i] = error
+            value = handed = None
+            if n_links:
+                broken[i] = True
+        if n_links:
+            known.append(handed)
+            values.append(None if stay_bytes[i] else value)
+        else:
+            values.append(value)
+        if fine or ticks() != tick:
+            at = now()
+            tick = ticks()
+            fine = flush_after <= 0 or at - begun > SHORT * (i + 1 - timed)
+            if flush is not None and at - flushed >= flush_after and i + 1 < n:
+                add(spent, current, i + 1 - timed, at - begun)
+                if n_links:
+                    give_back(links, n_links, link, known, values, first)
+                flush(first, values, failures, spent, atoms)
+                first, values, failures, spent = i + 1, [], {}, {}
+                begun = flushed = now()
+                timed = i + 1
+    add(spent, current, n - timed, now() - begun)
+    return first, values, failures, spent, atoms
+
+
+cdef bint is_broken(int32_t *links, Py_ssize_t link, Py_ssize_t last, dict broken) except -1:
+    while link < last:
+        if links[3 * link + 2] in broken:
+            return True
+        link += 1
+    return False
+
+
+cdef tuple fill(tuple call, int32_t *links, Py_ssize_t link, Py_ssize_t last, list known):
+    """The arguments with the values of earlier calls in their places."""
+    cdef tuple made = PyTuple_New(len(call))
+    cdef Py_ssize_t i
+    for i in range(len(call)):
+        if link < last and links[3 * link + 1] == i:
+            value = known[links[3 * link + 2]]
+            if type(value) is HandedOn:
+                value = value()
+            link += 1
+        else:
+            value = call[i]
+        Py_INCREF(value)
+        PyTuple_SET_ITEM(made, i, value)
+    return made
+
+
+cdef int give_back(int32_t *links, Py_ssize_t n_links, Py_ssize_t link, list known, list values,
+                   Py_ssize_t first) except -1:
+    """Values that later tasks need go back too: if this worker dies, those tasks go on from them."""
+    cdef int32_t source
+    while link < n_links:
+        source = links[3 * link + 2]
+        if first <= source < first + len(values):
+            value = known[source]
+            values[source - first] = value() if type(value) is HandedOn else value
+        link += 1
+    return 0
