@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import flowy
 from benchmarks import tasks
-from benchmarks.workflows import Chain, Fan, Layers, require
+from benchmarks.workflows import Chain, Fan, Layers, Mapped, require
 
 ALL = 1 << 30
 
@@ -195,7 +195,12 @@ class Rebuild:
 
 def call_and_complete(shape: str, n: int) -> None:
     """What valgrind counts: n tasks, called and completed."""
-    core = Core(Fan, "task", range(n)) if shape == "fan" else Core(Chain, "inc", n)
+    shapes = {
+        "fan": (Fan, "task", range(n)),
+        "map": (Mapped, "task", range(n)),
+        "chain": (Chain, "inc", n),
+    }
+    core = Core(*shapes[shape])
     core.start()
     core.finish()
     core.close()
@@ -208,7 +213,7 @@ class Instructions:
     unit = "instructions"
     timeout = 300.0
     param_names: ClassVar[list[str]] = ["shape"]
-    params: ClassVar[list[list[Any]]] = [["fan", "chain"]]
+    params: ClassVar[list[list[Any]]] = [["fan", "map", "chain"]]
     sizes = (5_000, 25_000)
 
     def setup(self, shape: str) -> None:

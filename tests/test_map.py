@@ -15,6 +15,8 @@ import pytest
 
 import flowy
 from flowy import events
+from flowy._sched import Outbox, Run
+from flowy.errors import Failure
 
 Body = Callable[..., Any]
 
@@ -201,3 +203,151 @@ def test_without_an_engine() -> None:
 
     assert flowy.plain(factory, inc=inc)() == [5, [4]]
     assert factory(inc)() == [5, [4]]
+
+
+def started(body: Body) -> flowy.Replay:
+    """A run of `body(inc, add)` that is driven by hand."""
+    return flowy.Replay(lambda inc, add: lambda: body(inc, add), ["inc", "add"])
+
+
+def keys(commands: list[events.Command]) -> list[str]:
+    return [command.key for command in commands if isinstance(command, events.Schedule)]
+
+
+def test_members_have_no_nodes_until_somebody_needs_one_alone() -> None:
+    outbox = Outbox()
+    core = Run(lambda inc: lambda: flowy.map(inc, range(10_000)), ("inc",), outbox)
+    core.start()
+    assert core.live == 2  # the map, and the end that waits for it
+    done = 0
+    while (batch := outbox.take(1_000)) is not None:
+        batch.complete(0, [x + 1 for x in batch.calls], None)
+        done += len(batch)
+        core.check()
+        assert core.live <= 2
+    assert done == 10_000
+    assert core.outcome == events.Complete(list(range(1, 10_001)))
+    core.close()
+
+
+def test_a_batch_holds_members_of_one_map_or_single_calls() -> None:
+    outbox = Outbox()
+
+    def factory(inc: Any) -> Body:
+        return lambda: [inc(0), flowy.map(inc, [1, 2]), flowy.map(inc, [(3,)]), inc(4)]
+
+    core = Run(factory, ("inc",), outbox)
+    core.start()
+    taken = []
+    while (batch := outbox.take(100)) is not None:
+        taken.append([batch.key(i) for i in range(len(batch))])
+        batch.complete(0, [0] * len(batch), None)
+    assert taken == [["inc-0-0"], ["inc-1.0-0", "inc-1.1-0"], ["inc-2.0-0"], ["inc-3-0"]]
+    core.close()
+
+
+def test_inputs_are_taken_as_they_stand_and_in_copies() -> None:
+    def body(inc: Any, add: Any) -> Any:
+        inner = [1]
+        given = [inner, inner]
+        m = flowy.map(inc, given)
+        inner.append(2)
+        given.append([3])
+        return m
+
+    with started(body) as replay:
+        commands = [c for c in replay.start() if isinstance(c, events.Schedule)]
+        assert [c.args for c in commands] == [([1],), ([1],)]
+        assert commands[0].args[0] is not commands[1].args[0]
+
+
+def test_a_call_that_takes_a_map_fails_with_its_first_failure_at_once() -> None:
+    def body(inc: Any, add: Any) -> Any:
+        return add(flowy.map(inc, [1, 2, 3]), 0)
+
+    with started(body) as replay:
+        assert keys(replay.start()) == ["inc-0.0-0", "inc-0.1-0", "inc-0.2-0"]
+        failure = Failure("no", key="inc-0.1-0", name="inc")
+        (end,) = replay.feed(events.TaskFailed("inc-0.1-0", failure))
+        assert isinstance(end, events.Fail)
+        assert isinstance(replay.exception, flowy.TaskError)
+        assert replay.exception.key == "inc-0.1-0"
+
+
+def test_members_that_fail_are_told_apart() -> None:
+    def divide(x: int) -> float:
+        return 12 / x
+
+    def body(divide: Any) -> Any:
+        m = flowy.map(divide, [1, 0, 3])
+        with pytest.raises(flowy.TaskError) as caught:
+            flowy.wait(m)
+        assert caught.value.key == "divide-0.1-0"
+        return [m[0], m[2]]
+
+    for executor in ("inline", "processes"):
+        w = flowy.LocalWorkflow(lambda divide: lambda: body(divide), 2, executor=executor)
+        w.conf_activity("divide", divide)
+        assert w.run() == [12.0, 4.0]
+
+
+def test_a_member_can_be_cancelled_before_it_is_sent() -> None:
+    outbox = Outbox()
+
+    def factory(inc: Any) -> Body:
+        def run() -> Any:
+            m = flowy.map(inc, [1, 2, 3])
+            flowy.cancel(m[1])
+            with pytest.raises(flowy.TaskCancelled):
+                flowy.wait(m[1])
+            return [m[0], m[2]]
+
+        return run
+
+    core = Run(factory, ("inc",), outbox)
+    core.start()
+    ((order, node),) = core.take_orders()
+    assert isinstance(order, events.CancelTask)
+    assert (order.key, core.state_of(node)) == ("inc-0.1-0", "ready")
+    core.fail_node(node, Failure("", key=order.key, name="inc", kind="cancelled"))
+    assert outbox.waiting == 3  # its place is passed over when it is met
+    while (batch := outbox.take(100)) is not None:
+        assert [batch.key(i) for i in range(len(batch))] in (["inc-0.0-0"], ["inc-0.2-0"])
+        batch.complete(0, [x + 1 for x in batch.calls], None)
+    assert outbox.waiting == 0
+    assert core.outcome == events.Complete([2, 4])
+    core.close()
+
+
+def test_values_of_a_forgotten_map_go_as_they_come() -> None:
+    class Value:
+        alive = 0
+
+        def __init__(self) -> None:
+            Value.alive += 1
+
+        def __del__(self) -> None:
+            Value.alive -= 1
+
+    outbox = Outbox()
+
+    def factory(inc: Any) -> Body:
+        def run() -> None:
+            m = flowy.map(inc, [1, 2, 3, 4])
+            flowy.wait(m[0])
+            del m
+            flowy.wait(flowy.signal("end"))
+
+        return run
+
+    core = Run(factory, ("inc",), outbox)
+    core.start()
+    batch = outbox.take(100)
+    assert batch is not None
+    batch.complete(0, [Value()], None)
+    assert Value.alive == 0
+    batch.complete(1, [Value(), Value(), Value()], None)
+    assert Value.alive == 0
+    assert core.live == 1  # the signal
+    core.check()
+    core.close()
