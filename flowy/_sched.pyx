@@ -3149,7 +3149,7 @@ cdef class Outbox:
             batch.keywords[batch.ids.n] = kwargs
         if run.nodes[id].flags & HAS_OBJECTS:
             batch.objects.append(batch.ids.n)
-        batch.add(id, slot, function, args)
+        batch.add(id, slot, function, args, kwargs is None and len(<tuple>args) == 1)
         payload = run.nodes[id].payload
         run.nodes[id].payload = NULL                # the batch has it now
         Py_XDECREF(payload)
@@ -3197,7 +3197,7 @@ cdef class Batch:
     cdef readonly bint linked        # some of its tasks wait for others of them
     cdef bytes stay                  # by position: whether nobody else needs the value
     cdef readonly object which       # the function's number, or a list of one for each task
-    cdef readonly list calls         # positional arguments of each task; the only one where `flat`
+    cdef readonly list calls         # positional arguments of each task; if `flat` the only one of each
     cdef readonly bint flat
     cdef readonly dict keywords      # position -> keyword arguments
     cdef readonly list objects       # positions whose arguments hold mutable or unknown objects
@@ -3220,16 +3220,26 @@ cdef class Batch:
     def __len__(self):
         return self.ids.n + self.members
 
-    cdef int add(self, int32_t id, int32_t slot, function, args) except -1:
-        self.calls.append(args)
+    cdef int add(self, int32_t id, int32_t slot, function, tuple args, bint single) except -1:
+        """One more task; `single` if it has one argument and nothing else."""
+        if self.flat and not single:
+            self.unfold()
         if self.ids.n == 0:
             self.which = function
+            self.flat = single
         elif type(self.which) is list:
             self.which.append(function)
         elif self.which != function:
             self.which = [self.which] * self.ids.n + [function]
+        self.calls.append(args[0] if self.flat else args)
         push(&self.ids, id)
         push(&self.owners, slot)
+        return 0
+
+    cdef int unfold(self) except -1:
+        """Keep the arguments of each task as a tuple from now on."""
+        self.flat = False
+        self.calls = [(x,) for x in self.calls]
         return 0
 
     cdef bint pack_along(self, Run run, int32_t id, int32_t slot, function, bint apart) except -1:
@@ -3269,7 +3279,7 @@ cdef class Batch:
         while self.apart.n < self.ids.n:
             push(&self.apart, 0)
         push(&self.apart, apart)
-        self.add(id, slot, function, tuple(made))
+        self.add(id, slot, function, tuple(made), False)
         self.linked = True
         run.nodes[id].flags |= SHIPPED
         run.nodes[id].holds += 1                         # until its outcome is there

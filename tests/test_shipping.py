@@ -50,7 +50,6 @@ class Hand:
         for number in self.functions:
             self.outbox.set_cost(number, QUICK)
         self.sizes: list[int] = []
-        self.calls = 0
 
     def take(self, budget: float = 1.0) -> Batch | None:
         batch = self.outbox.take(100, budget, 0, 100)
