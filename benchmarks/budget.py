@@ -152,7 +152,7 @@ def many(*values: int) -> int:
 
 
 def tell_growth() -> None:
-    inc = {"task": tasks.inc}
+    inc: dict[str, Any] = {"task": tasks.inc}
     print("\n| tasks | single calls, µs each | `flowy.map`, µs each |\n|---:|---:|---:|")
     for n in (10_000, 100_000, 1_000_000, 10_000_000):
         xs = tasks.integers(n)
