@@ -96,7 +96,7 @@ def dump_calls(
     return dumps((which, calls, keywords, objects))
 
 
-def load_calls(data: bytes) -> tuple[list[int], list[Any], dict[int, dict[str, Any]]]:
+def load_calls(data: bytes | bytearray) -> tuple[list[int], list[Any], dict[int, dict[str, Any]]]:
     """(function ids, positional arguments, keyword arguments by position) of `dump_calls`."""
     which, calls, keywords, objects = loads(data)
     for i in objects:
