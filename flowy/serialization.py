@@ -104,7 +104,7 @@ def dump_calls(work: Work, objects: Sequence[int]) -> bytes:
     return dumps((*work, objects))
 
 
-def load_calls(data: bytes) -> Work:
+def load_calls(data: bytes | bytearray) -> Work:
     """The calls behind `dump_calls`' bytes."""
     *parts, objects = loads(data)
     work = Work(*parts)

@@ -25,18 +25,16 @@ import flowy
 from flowy._sched import Batch, Outbox, Run
 from flowy.events import Complete
 from flowy.local import batch as batches
+from flowy.local.batching import Batching
 from flowy.serialization import Work
 
 QUICK = 1e-6
 
 
-class Quick(dict[int, float]):
-    """Estimates of an engine that thinks every activity quick, also one that it has never run."""
+class Quick(Batching):
+    """The policy of an engine that thinks every activity quick, also one that it has never run."""
 
-    def __contains__(self, number: object) -> bool:
-        return True
-
-    def __missing__(self, number: int) -> float:
+    def cost(self, function: int | None) -> float:
         return QUICK
 
 
@@ -271,7 +269,7 @@ def test_the_engine_gives_the_value_of_programs_when_all_that_can_travels_togeth
     executor: str,
 ) -> None:
     engine = Engine(executor)
-    engine.workflow._batching.seconds = Quick()
+    engine.workflow._batching = Quick()
 
     @settings(
         max_examples=100 if executor == "threads" else 40, deadline=None, suppress_health_check=NOISE
@@ -312,14 +310,14 @@ def poison(x: int, path: str) -> int:
 
 def test_a_chain_goes_on_after_the_death_of_its_worker(build: Any, tmp_path: Any) -> None:
     w = build(Links, "processes", link=link)
-    w._batching.seconds = Quick()
+    w._batching = Quick()
     assert w.run(str(tmp_path / "died"), 100) == 100
     assert (tmp_path / "died").exists()
 
 
 def test_a_link_that_kills_every_worker_fails_by_name(build: Any, tmp_path: Any) -> None:
     w = build(Links, "processes", link=poison)
-    w._batching.seconds = Quick()
+    w._batching = Quick()
     with pytest.raises(flowy.WorkerDied) as caught:
         w.run(str(tmp_path / "died"), 100)
     assert caught.value.key == "link-40-0"

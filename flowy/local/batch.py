@@ -188,7 +188,7 @@ def dump_outcomes(outcomes: Outcomes) -> bytes:
     return serialization.dumps((True, values, *rest))
 
 
-def load_outcomes(data: bytes) -> Outcomes:
+def load_outcomes(data: bytes | memoryview) -> Outcomes:
     """The outcomes behind `dump_outcomes`' bytes; a value that can't be loaded fails its own task."""
     single, values, first, troubles, spent = serialization.loads(data)
     failures: dict[int, Trouble | BaseException] = {i: Trouble(*t) for i, t in troubles.items()}

@@ -115,8 +115,7 @@ class Driver:
         self._outbox.full_at = OVERLAP
         self._outbox.on_full = self._overlap
         for number in functions.values():
-            if number in batching.seconds:
-                self._outbox.set_cost(number, batching.seconds[number])
+            self._know_cost(number)
         self._in_flight = 0
         self._live = 0
         self._executions: set[Execution] = set()
@@ -150,14 +149,18 @@ class Driver:
         """Pack ready tasks into parcels, as far as the executor has room."""
         outbox, batching, executor = self._outbox, self._batching, self._executor
         while self._may_send():
-            limit = batching.limit(outbox.waiting, executor.size)
-            batch = outbox.take(limit, batching.budget, 0, batching.along if executor.ships else 0)
+            function = outbox.next_function()
+            left = (function, outbox.waiting, executor.size)
+            along = batching.along if executor.ships else 0
+            batch = outbox.take(batching.limit(*left), batching.budget(*left), 0, along)
             if batch is None:
                 return
             parcel = Parcel(batch, self.mailbox)
-            if executor.pickles and not self._pack(parcel):
-                continue
-            self._in_flight += len(batch)
+            if executor.pickles:
+                if not self._pack(parcel):
+                    continue
+                batching.learn_size(function, parcel.size, len(parcel.message))
+            self._in_flight += parcel.size
             executor.submit(parcel)
 
     def _may_send(self) -> bool:
@@ -304,8 +307,13 @@ class Driver:
         self._batching.learn(outcomes.spent)
         for function, (_, seconds) in outcomes.spent.items():
             self.busy_seconds += seconds
-            self._outbox.set_cost(function, self._batching.seconds[function])
+            self._know_cost(function)
         batch.complete(first, outcomes.values, failures, time.time())
+
+    def _know_cost(self, function: int) -> None:
+        cost = self._batching.cost(function)
+        if cost is not None:
+            self._outbox.set_cost(function, cost)
 
     def _fire_timers(self) -> None:
         now = time.monotonic()

@@ -26,6 +26,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
         self._arrived = threading.Event()
+        self._asleep = False
         self.waker: Callable[[], None] | None = None
         """Set while the reader sleeps in something else than `wait`, which this interrupts."""
 
@@ -35,24 +36,26 @@ class Mailbox:
     def put(self, item: Any) -> None:
         """Post `item` and wake the reader."""
         self._items.append(item)
-        self.nudge()
-
-    def nudge(self) -> None:
-        """Wake the reader."""
-        self._arrived.set()
+        if self._asleep:  # set before the reader looks for items: one of the two sees the other
+            self._arrived.set()
         waker = self.waker
         if waker is not None:
             waker()
 
+    def nudge(self) -> None:
+        """Wake the reader out of `wait`, or keep it from sleeping there the next time."""
+        self._arrived.set()
+
     def wait(self, timeout: float | None) -> None:
         """Wait for an item or a nudge, at most `timeout` seconds."""
+        self._asleep = True
         if not self._items:
             self._arrived.wait(timeout)
+        self._asleep = False
         self._arrived.clear()
 
     def take(self) -> list[Any]:
         """All items, oldest first."""
-        self._arrived.clear()
         items = []
         while self._items:
             items.append(self._items.popleft())

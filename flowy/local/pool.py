@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flowy import serialization
 from flowy.errors import UsageError, describe
+from flowy.local import cpus
 from flowy.local import worker as worker_process
 from flowy.local.batch import Trouble, load_outcomes
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
-from flowy.local.worker import BATCH, FUNCTION, GARBLED, HEADER, OUTCOMES
+from flowy.local.worker import BATCH, FUNCTION, GARBLED, HEADER, OUTCOMES, QUICK, SPIN
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,7 +62,8 @@ class Worker:
         self.held: dict[int, Parcel] = {}
         self.functions: set[int] = set()
         self.output: deque[memoryview] = deque()
-        self.input = bytearray()
+        self.input = bytearray()  # the beginning of a message
+        self.wanted = HEADER.size  # bytes of that message, as far as is known
         self.busy = False
         child_reading, self.writing = os.pipe()
         self.reading, child_writing = os.pipe()
@@ -110,32 +112,37 @@ class Worker:
             else:
                 self.output[0] = data[written:]
 
-    def read(self) -> bool:
-        """Read what is there; False when the worker is gone."""
-        while True:
-            try:
-                data = os.read(self.reading, _PIPE_BYTES)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            self.input += data
-            if len(data) < 1 << 16:
-                return True
+    def read(self, buffers: list[memoryview]) -> int:
+        """Read into the buffers: the number of bytes, 0 at the end of the pipe, -1 if it is empty."""
+        try:
+            return os.readv(self.reading, buffers)
+        except BlockingIOError:
+            return -1
 
-    def messages(self) -> list[tuple[int, int, bytes]]:
-        """The whole messages (kind, number, payload) that came in."""
+    def messages(self, data: memoryview) -> list[tuple[int, int, memoryview]]:
+        """The messages (kind, number, payload) that are whole now that `data` has come in.
+
+        Payloads are views: of `data`, or of what came in before and is nobody else's now.
+        """
+        if self.input:
+            self.input += data
+            if len(self.input) < self.wanted:
+                return []
+            data = memoryview(self.input)
+            self.input = bytearray()
         found = []
-        at, end = 0, len(self.input)
+        at, end = 0, len(data)
+        self.wanted = HEADER.size
         while end - at >= HEADER.size:
-            kind, number, length = HEADER.unpack_from(self.input, at)
-            if end - at - HEADER.size < length:
+            kind, number, length = HEADER.unpack_from(data, at)
+            begin, after = at + HEADER.size, at + HEADER.size + length
+            if after > end:
+                self.wanted = HEADER.size + length
                 break
-            at += HEADER.size
-            found.append((kind, number, bytes(memoryview(self.input)[at : at + length])))
-            at += length
-        if at:
-            del self.input[:at]
+            found.append((kind, number, data[begin:after]))
+            at = after
+        if at < end:
+            self.input += data[at:]
         return found
 
     def dismiss(self) -> None:
@@ -284,6 +291,10 @@ class Pool:
         self._in_flight = 0
         self._numbers = 0
         self._lead = threading.Lock()
+        self._leader = 0  # the thread that has it
+        self._buffer = memoryview(bytearray(_PIPE_BYTES))  # what the leader reads into
+        self._spin = SPIN if cpus.available() > 1 else 0.0
+        self._quick = False  # whether the latest wait was a short one
         self._count = threading.Lock()  # of `_in_flight`, which is not the leader's alone
         self._followers: list[Mailbox] = []
         self._wake_reading, self._wake_writing = os.pipe()
@@ -341,7 +352,7 @@ class Pool:
         """Wait until something is in `mailbox`, at most `timeout` seconds; may lead meanwhile."""
         end = None if timeout is None else time.monotonic() + timeout
         self._followers.append(mailbox)
-        mailbox.waker = self._wake
+        mailbox.waker = self._wake_other
         try:
             while not mailbox:
                 left = None if end is None else max(0.0, end - time.monotonic())
@@ -372,9 +383,11 @@ class Pool:
         """Take a step as the leader; False if somebody else leads."""
         if not self._lead.acquire(blocking=False):
             return False
+        self._leader = threading.get_ident()
         try:
             step(*args)
         finally:
+            self._leader = 0
             self._lead.release()
         return True
 
@@ -412,8 +425,7 @@ class Pool:
     def _move(self, timeout: float | None) -> None:
         """Hand out what waits, wait for the pipes, read the replies, hand out again."""
         self._hand_out()
-        milliseconds = None if timeout is None else max(0, int(timeout * 1000 + 0.999))
-        for descriptor, event in self._poll.poll(milliseconds):
+        for descriptor, event in self._await(timeout):
             if descriptor == self._wake_reading:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_reading, 4096)
@@ -425,23 +437,50 @@ class Pool:
                 worker.write()
                 self._watch_output(worker)
             if event & (select.POLLIN | select.POLLHUP | select.POLLERR):
-                self._hear(worker)
+                self._hear(worker, descriptor)
         self._hand_out()
 
-    def _hear(self, worker: Worker) -> None:
-        ended = worker.gone()  # asked first: what it wrote before its end is there to be read
-        alive = worker.read() and not ended
-        for kind, number, payload in worker.messages():
-            parcel = worker.held[number]
-            if kind == OUTCOMES:
-                self._deliver(worker, parcel, number, payload)
-            elif kind == GARBLED:
-                del worker.held[number]
-                self._unpack(parcel, serialization.loads(payload))
-        if not alive:
+    def _await(self, timeout: float | None) -> list[tuple[int, int]]:
+        """The descriptors that have something to tell, after at most `timeout` seconds.
+
+        To sleep and be woken takes some 50 µs. So while replies come within microseconds, it looks a
+        few times before it sleeps; never when more tasks run than there are other cores to run them.
+        """
+        if timeout is not None and timeout <= 0:
+            return self._poll.poll(0)
+        began = now = time.monotonic()
+        if self._quick and self._in_flight == 1:
+            while now - began < self._spin:
+                found = self._poll.poll(0)
+                if found:
+                    return found
+                os.sched_yield()  # the worker may have been woken on this very core
+                now = time.monotonic()
+        found = self._poll.poll(None if timeout is None else int(timeout * 1000 + 0.999))
+        self._quick = time.monotonic() - began < QUICK
+        return found
+
+    def _hear(self, worker: Worker, descriptor: int) -> None:
+        """Take in what a worker has to tell; replace it if it is gone.
+
+        Only its end, or an end of its pipe, makes it worth asking the system whether it is gone.
+        """
+        ended = descriptor != worker.reading or worker.sentinel < 0
+        ended = ended and worker.gone()  # asked first: what it wrote before its end is there to be read
+        while (size := worker.read([self._buffer])) > 0:
+            for kind, number, payload in worker.messages(self._buffer[:size]):
+                parcel = worker.held[number]
+                if kind == OUTCOMES:
+                    self._deliver(worker, parcel, number, payload)
+                elif kind == GARBLED:
+                    del worker.held[number]
+                    self._unpack(parcel, serialization.loads(payload))
+            if size < len(self._buffer) and not ended:
+                return
+        if ended or size == 0:
             self._replace(worker)
 
-    def _deliver(self, worker: Worker, parcel: Parcel, number: int, payload: bytes) -> None:
+    def _deliver(self, worker: Worker, parcel: Parcel, number: int, payload: memoryview) -> None:
         try:
             outcomes = load_outcomes(payload)
         except Exception as error:
@@ -560,6 +599,11 @@ class Pool:
         for follower in self._followers:
             follower.nudge()
             break
+
+    def _wake_other(self) -> None:
+        """Wake the leader, unless it is this thread that leads: then it is awake."""
+        if self._leader != threading.get_ident():
+            self._wake()
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError, OSError):
