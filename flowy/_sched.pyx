@@ -20,7 +20,7 @@ verbs of workflow code), `replay` (the keyed door) and `local.driver` (the fast 
 
 cimport cython
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.buffer cimport PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t
@@ -49,6 +49,7 @@ cdef object CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
 
 MAX_NESTING = 500            # containers an argument may nest: what C pickle takes safely
 cdef int DEEPEST_ARGUMENT = 500
+cdef Py_ssize_t LARGE = 1 << 16          # bytes from which an atom is taken for an object: see serialization
 cdef int DEEPEST_VALUE = 5000    # of waited-for and returned containers, which stay in this process
 
 
@@ -167,6 +168,38 @@ cdef struct Tally:           # per dependency
     int32_t failed
 
 
+# ---------------------------------------------------------------- values that are elsewhere
+
+cdef class Unopened:
+    """A value that is elsewhere: `load` brings it, when workflow code looks. As an argument it stays shut."""
+
+    def load(self):
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Shared(Unopened):
+    """A value that its owner will not change: an engine may put it where all tasks find it."""
+    cdef readonly object value
+    cdef public object place         # the engine's: where it is
+
+    def __init__(self, value):
+        self.value = value
+
+    def load(self):
+        return self.value
+
+
+def address_of(x):
+    """Where the memory of a buffer begins."""
+    cdef Py_buffer b
+    PyObject_GetBuffer(x, &b, PyBUF_SIMPLE)
+    try:
+        return <size_t>b.buf
+    finally:
+        PyBuffer_Release(&b)
+
+
 # ---------------------------------------------------------------- what sits in arguments
 
 cdef enum:
@@ -209,11 +242,13 @@ cdef inline int kind_of(object x) except -1:
 cdef inline bint is_atom(object x):
     cdef PyTypeObject *t = Py_TYPE(x)
     return (t == <PyTypeObject *>int or t == <PyTypeObject *>str or t == <PyTypeObject *>float
-            or x is None or t == <PyTypeObject *>bool or t == <PyTypeObject *>bytes)
+            or x is None or t == <PyTypeObject *>bool
+            or (t == <PyTypeObject *>bytes and len(<bytes>x) < LARGE))
 
 cdef struct Walk:
     bint copying             # containers are copied even where nothing in them changes
     bint objects             # met a mutable or unknown object
+    bint opening             # unopened values are opened
     int deepest
     int32_t failed           # the failed result that finished first, or -1
     Ints pending             # results not known yet, in the order they were met
@@ -757,6 +792,7 @@ cdef class Run:
     """
     cdef readonly tuple names
     cdef readonly Outbox outbox
+    cdef bint unopened                   # there have been unopened values
     cdef readonly object outcome       # Complete, Fail or Restart, once ended
     cdef readonly object exception     # what the workflow raised, if it failed
     cdef readonly list unlooked        # the first failures that nobody may have looked at
@@ -1148,10 +1184,13 @@ cdef class Run:
     cdef object reduce_two(self, function, x, y):
         if type(function) is Dependency:
             return self.call_now((<Dependency>function).dep, (x, y))
-        return self.run_aside(function, (self.known(x), self.known(y)))
+        return self.run_aside(function, (self.opened(x), self.opened(y)))
+
+    cdef object opened(self, x):
+        return self.open_value((<Result>x).node) if type(x) is Result else x
 
     cdef object known(self, x):
-        """The value of a finished result, or a plain value."""
+        """The value of a finished result, perhaps unopened, or a plain value."""
         return <object>self.nodes[(<Result>x).node].payload if type(x) is Result else x
 
     cdef object call_now(self, int32_t dep, tuple args):
@@ -1235,6 +1274,7 @@ cdef class Run:
     cdef int resume(self) except -1:
         """Step 3: switch to the code; comes back when it waits or has ended."""
         self.awaited = -1
+        self.outbox.turns += 1
         self.hub = getcurrent()
         self.greenlet.parent = self.hub
         self.running = True
@@ -1256,6 +1296,23 @@ cdef class Run:
         if self.nodes[id].state == FAILED:
             self.see(value)
             raise value.error()
+        return self.open_value(id) if isinstance(value, Unopened) else value
+
+    cdef object open_value(self, int32_t id):
+        """The value of a node that is done; opened at the first look, and kept so."""
+        before = <object>self.nodes[id].payload
+        if not isinstance(before, Unopened):
+            return before
+        try:
+            value = (<Unopened>before).load()
+        except Exception as error:
+            what = f"its value can't be opened: {type(error).__name__}: {error}"
+            name = self.name_of(id) if self.nodes[id].dep >= 0 else ""
+            raise Failure(what, key=self.key(id), name=name, cause=error).error() from error
+        if type(before) is not Shared and self.nodes[id].payload == <PyObject *>before:
+            Py_INCREF(value)
+            self.nodes[id].payload = <PyObject *>value
+            Py_DECREF(before)
         return value
 
     cdef int see(self, failure) except -1:
@@ -1381,6 +1438,7 @@ cdef class Run:
     cdef int conclude(self) except -1:
         cdef Walk w
         start_walk(&w, False, DEEPEST_VALUE)
+        w.opening = True
         try:
             if self.exception is None:
                 value = self.walk_value(self.final_value, &w)
@@ -1554,9 +1612,12 @@ cdef class Run:
     cdef tuple arguments(self, int32_t id):
         """(args, kwargs or None) of a call, with values in place of results."""
         cdef Walk w
+        cdef bint opening = self.unopened and (
+            self.outbox.opens or self.lanes[self.nodes[id].dep] != 0)
         call = <object>self.nodes[id].payload
-        if self.nodes[id].flags & HAS_RESULTS:
+        if self.nodes[id].flags & HAS_RESULTS or (opening and self.nodes[id].flags & HAS_OBJECTS):
             start_walk(&w, False, DEEPEST_VALUE)
+            w.opening = opening
             try:
                 call = self.walk(call, &w, 0)
                 if w.pending.n or w.failed >= 0:
@@ -1580,12 +1641,14 @@ cdef class Run:
             return x
         kind = kind_of(x)
         if kind == ATOM:
+            if type(x) is bytes:
+                w.objects = True                     # large: travels on its own
             return x
         if kind == RESULT:
             r = <Result>x
             self.own(r)
             if self.nodes[r.node].state == DONE:
-                x = <object>self.nodes[r.node].payload
+                x = self.open_value(r.node) if w.opening else <object>self.nodes[r.node].payload
                 if not is_atom(x):
                     w.objects = True
                 return x
@@ -1597,7 +1660,7 @@ cdef class Run:
             return x
         if kind == OBJECT:
             w.objects = True
-            return x
+            return (<Unopened>x).load() if w.opening and isinstance(x, Unopened) else x
         if kind == DEPENDENCY:
             raise UsageError(
                 f"the dependency {x.__name__!r} was passed as a value: call it and pass its result")
@@ -1738,6 +1801,7 @@ cdef class Run:
                 return (<Result>x).look()
             self.own(<Result>x)
         start_walk(&w, False, DEEPEST_VALUE)
+        w.opening = True
         try:
             self.walk_value(x, &w)
             if w.pending.n:
@@ -1913,7 +1977,7 @@ cdef class Run:
         self.combine(id, r)
         self.settle_now(id)
         if self.nodes[id].state == DONE:
-            return <object>self.nodes[id].payload
+            return self.open_value(id)
         return result
 
     cdef int settle_now(self, int32_t id) except -1:
@@ -2119,6 +2183,18 @@ cdef class Run:
             if kind == TIMER:
                 self.nodes[id].holds += 1           # its id stays its own until the driver lets it fire
 
+    def share(self, value):
+        """A result that stands for `value`, which nobody will change."""
+        cdef int32_t id
+        self.check_code("share")
+        id = self.create(SLOT, -1, self.slots_made, -1)
+        self.slots_made += 1
+        result = self.face(id)
+        self.unopened = True
+        self.finish(id, Shared(value), False)
+        self.settle_now(id)
+        return result
+
     def note(self, f):
         """The answer of `f`, asked once in the life of a run and recorded for its replays."""
         self.check_code("side_effect")
@@ -2164,6 +2240,8 @@ cdef class Run:
         if self.closed or self.ended:
             return 0
         self.tick(time)
+        if isinstance(value, Unopened):
+            self.unopened = True
         if self.nodes[id].state == SENT:
             self.sent -= 1
         elif self.nodes[id].state == READY:
@@ -2357,7 +2435,7 @@ cdef class Run:
         state = self.nodes[id].state
         if state == DONE:
             try:
-                return repr(<object>self.nodes[id].payload)
+                return repr(self.open_value(id))
             except Exception as error:
                 return f"<result {self.key(id)}, its repr raised {type(error).__name__}>"
         if state == FAILED:
@@ -2417,7 +2495,7 @@ cdef Map lazy_map(items):
 
 cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
     w.copying = copying
-    w.objects = False
+    w.objects = w.opening = False
     w.deepest = deepest
     w.failed = -1
     w.pending.v = NULL
@@ -2442,6 +2520,8 @@ cdef class Outbox:
     cdef public object on_full
     cdef public Py_ssize_t full_at
     cdef readonly bint pumping
+    cdef public bint opens               # unopened values among arguments are opened for activities too
+    cdef readonly Py_ssize_t turns       # how often workflow code has gone on
     cdef Py_ssize_t fresh
     cdef dict costs
 
@@ -2452,6 +2532,7 @@ cdef class Outbox:
         self.restless = []
         self.broken = []
         self.full_at = sys.maxsize
+        self.opens = True
         self.costs = {}
 
     cdef int enqueue(self, Run run, int32_t id, int lane) except -1:

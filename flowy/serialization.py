@@ -10,41 +10,47 @@ unpickled. Its neighbours are `local.pool` and `local.worker`, the two ends of t
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from flowy.errors import UsageError, describe
 
 PROTOCOL = 5
 MAX_NESTING = 500
+LARGE = 1 << 16
+"""Bytes from which a buffer travels beside the pickle that it belongs to."""
 _ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
 _HINT = "pass what is needed to make it instead, or use executor='threads'"
 
 loads = pickle.loads
 
 
-def dumps(value: Any) -> bytes:
+Callback = Callable[[pickle.PickleBuffer], bool]
+
+
+def dumps(value: Any, callback: Callback | None = None) -> bytes:
     """`value` as bytes that a worker of this program can load.
 
     Raises:
         Exception: whatever pickling raised; see `explain` for a message with the path.
     """
     try:
-        data = pickle.dumps(value, PROTOCOL)
-    except UsageError:
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=callback)
+    except (UsageError, _HasLarge):
         raise
     except Exception:
-        return _dumps_by_value(value)
-    return _dumps_by_value(value) if _names_local_module(data) else data
+        return _dumps_by_value(value, callback)
+    return _dumps_by_value(value, callback) if _names_local_module(data) else data
 
 
-def _dumps_by_value(value: Any) -> bytes:
+def _dumps_by_value(value: Any, callback: Callback | None = None) -> bytes:
     import cloudpickle
 
-    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL)
+    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL, buffer_callback=callback)
     return data
 
 
@@ -65,6 +71,151 @@ def _names_local_module(data: bytes) -> bool:
     )
 
 
+class Parts(NamedTuple):
+    """A value taken apart: its pickle, and what is too large to be copied into that."""
+
+    head: bytes | memoryview
+    """Empty: the value is the only blob."""
+    buffers: Sequence[memoryview]
+    """Pickle's own out-of-band buffers (protocol 5)."""
+    blobs: Sequence[memoryview]
+    """`bytes` and `bytearray` objects, which pickle never lets out."""
+
+
+def dump_parts(value: Any) -> Parts:
+    """`value` taken apart, for `load_parts` of another process of this program.
+
+    Raises:
+        Exception: whatever pickling raised.
+    """
+    if type(value) is bytes and len(value) >= LARGE:
+        return Parts(b"", [], [memoryview(value)])
+    buffers: list[memoryview] = []
+
+    def take(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous
+            return True
+        if raw.nbytes < LARGE:
+            return True
+        buffers.append(raw)
+        return False
+
+    if _holds_blob(value, 3):
+        return _dump_blobs(value, buffers, take)
+    try:
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=take)
+    except UsageError:
+        raise
+    except Exception:
+        return _dump_blobs(value, buffers, take, by_value=True)
+    if _names_local_module(data):
+        return _dump_blobs(value, buffers, take, by_value=True)
+    if len(data) >= 2 * LARGE and type(value) not in _ATOMS:  # blobs may sit deeper
+        return _dump_blobs(value, buffers, take)
+    return Parts(data, buffers, [])
+
+
+class _HasLarge(Exception):  # noqa: N818 - ends a pickling, tells of no error
+    pass
+
+
+def dumps_light(value: Any) -> bytes | None:
+    """As `dumps`, or None if there is a large buffer in `value`, which then was not copied."""
+    try:
+        return dumps(value, _refuse_large)
+    except _HasLarge:
+        return None
+
+
+def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
+    try:
+        large = buffer.raw().nbytes >= LARGE
+    except BufferError:  # not contiguous
+        return True
+    if large:
+        raise _HasLarge
+    return True
+
+
+def _holds_blob(value: Any, depth: int) -> bool:
+    """Whether a large bytes object is near the top of `value`."""
+    kind = type(value)
+    if kind is bytes or kind is bytearray:
+        return len(value) >= LARGE
+    if depth and (kind is tuple or kind is list) and len(value) <= 64:
+        return any(_holds_blob(item, depth - 1) for item in value)
+    if depth and kind is dict and len(value) <= 64:
+        return any(_holds_blob(item, depth - 1) for item in value.values())
+    return False
+
+
+def _dump_blobs(
+    value: Any,
+    buffers: list[memoryview],
+    take: Callable[[pickle.PickleBuffer], bool],
+    *,
+    by_value: bool = False,
+) -> Parts:
+    """The careful way: each object is looked at before it is pickled."""
+    base: Any = pickle.Pickler
+    if by_value:
+        import cloudpickle
+
+        base = cloudpickle.Pickler
+    blobs: list[memoryview] = []
+    places: dict[int, int] = {}
+
+    class Pickler(base):  # type: ignore[misc]  # which base is known only here
+        def persistent_id(self, x: Any) -> int | None:
+            kind = type(x)
+            if (kind is not bytes and kind is not bytearray) or len(x) < LARGE:
+                return None
+            place = places.get(id(x))
+            if place is None:
+                blobs.append(memoryview(x))
+                place = places[id(x)] = len(blobs) if kind is bytes else -len(blobs)
+            return place
+
+    def dump() -> bytes:
+        del buffers[:], blobs[:]
+        places.clear()
+        file = io.BytesIO()
+        Pickler(file, protocol=PROTOCOL, buffer_callback=take).dump(value)
+        return file.getvalue()
+
+    try:
+        data = dump()
+    except UsageError:
+        raise
+    except Exception:
+        if by_value:
+            raise
+        return _dump_blobs(value, buffers, take, by_value=True)
+    if not by_value and _names_local_module(data):
+        return _dump_blobs(value, buffers, take, by_value=True)
+    return Parts(data, buffers, blobs)
+
+
+def load_parts(parts: Parts) -> Any:
+    """The value that was taken apart. It uses the memory of the buffers, and copies the blobs."""
+    head, buffers, blobs = parts
+    if not len(head):
+        return bytes(blobs[0])
+    if not blobs:
+        return pickle.loads(head, buffers=buffers)
+    made: dict[int, Any] = {}
+
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, place: int) -> Any:
+            if place not in made:
+                made[place] = bytes(blobs[place - 1]) if place > 0 else bytearray(blobs[-place - 1])
+            return made[place]
+
+    return Unpickler(io.BytesIO(head), buffers=buffers).load()
+
+
 def dump_function(function: Any, name: str) -> bytes:
     """An activity as bytes.
 
@@ -82,9 +233,10 @@ def dump_calls(
     calls: Sequence[Any],
     keywords: dict[int, dict[str, Any]],
     objects: Sequence[int],
+    apart: Callable[[Any], bytes] | None = None,
 ) -> bytes:
-    """A batch as one pickle. Calls that hold objects are pickled each on its own, so that two tasks
-    of a batch never share an object that one of them may change."""
+    """A batch as one pickle. Calls that hold objects are pickled each on its own, by `apart` if given,
+    so that two tasks of a batch never share an object that one of them may change."""
     which: Any = functions
     if functions.count(functions[0]) == len(functions):
         which = functions[0]
@@ -92,7 +244,7 @@ def dump_calls(
         calls = list(calls)
         keywords = dict(keywords)
         for i in objects:
-            calls[i] = dumps((calls[i], keywords.pop(i, None)))
+            calls[i] = (apart or dumps)((calls[i], keywords.pop(i, None)))
     return dumps((which, calls, keywords, objects))
 
 

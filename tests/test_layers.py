@@ -29,7 +29,7 @@ LAYERS = {
             "_sched serialization",
             "results config replay",
             "clock local local.pool local.worker local.executors local.batch local.batching"
-            " local.functions local.interrupts local.mailbox local.cpus",
+            " local.functions local.interrupts local.mailbox local.cpus local.segments",
             "local.engine local.driver plain",
             "__init__ __main__ cli demo _version",
         )

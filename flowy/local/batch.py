@@ -177,38 +177,69 @@ def to_failure(trouble: Trouble | BaseException, key: str, name: str) -> Failure
 _STACK_GLOBAL = b"\x93"
 
 
-def dump_outcomes(outcomes: Outcomes) -> bytes:
+_LIGHT = 1 << 10
+"""A batch whose values are smaller than this on average is not searched for a large one."""
+
+Keep = Callable[[serialization.Parts], Any]
+
+
+def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
     """Outcomes as bytes: one pickle, as long as no value in it could hinder the others.
 
     Values whose pickle names a class or function may fail to load: each gets bytes of its own then
-    (protocol 5 names them by the opcode STACK_GLOBAL only, see `pickletools`).
+    (protocol 5 names them by the opcode STACK_GLOBAL only, see `pickletools`). So does a batch that
+    holds a large value: `keep` is given the parts of that, and what it returns travels instead.
     """
     troubles = {
         i: tuple(to_trouble(error) if isinstance(error, BaseException) else error)
         for i, error in outcomes.failures.items()
     }
-    rest = (outcomes.first, troubles, outcomes.spent)
-    plain = _ATOMS.issuperset(map(type, outcomes.values))
-    try:
-        data = serialization.dumps((False, outcomes.values, *rest))
-        if plain or _STACK_GLOBAL not in data:
-            return data
-    except Exception:
-        pass
+    kept: dict[int, Any] = {}
+    rest = (outcomes.first, troubles, outcomes.spent, kept)
+    kinds = set(map(type, outcomes.values))
+    plain = kinds <= _ATOMS
+    if keep is None or not (bytes in kinds and _any_large(outcomes.values)):
+        try:
+            whole = (False, outcomes.values, *rest)
+            data = serialization.dumps_light(whole) if keep is not None else serialization.dumps(whole)
+            if data is not None and (plain or _STACK_GLOBAL not in data):
+                light = len(data) < max(serialization.LARGE, _LIGHT * len(outcomes.values))
+                if keep is None or plain or light:
+                    return data
+        except Exception:
+            pass
     values: list[bytes | None] = []
     for position, value in enumerate(outcomes.values, outcomes.first):
+        pickled = None
         try:
-            values.append(serialization.dumps(value))
+            if keep is None:
+                pickled = serialization.dumps(value)
+            else:
+                parts = serialization.dump_parts(value)
+                if parts.buffers or parts.blobs or len(parts.head) >= serialization.LARGE:
+                    kept[position] = tuple(keep(parts))
+                else:
+                    pickled = bytes(parts.head)
+        except OSError as error:
+            troubles[position] = tuple(Trouble(f"its value: {describe(error)}", "", None))
         except Exception as error:
-            values.append(None)
             message = serialization.explain(error, value, "value", "the activity's return value")
             troubles[position] = tuple(Trouble(message, "", None, True))
+        values.append(pickled)
     return serialization.dumps((True, values, *rest))
 
 
-def load_outcomes(data: bytes) -> Outcomes:
-    """The outcomes behind `dump_outcomes`' bytes; a value that can't be loaded fails its own task."""
-    single, values, first, troubles, spent = serialization.loads(data)
+def _any_large(values: Sequence[Any]) -> bool:
+    return any(type(value) is bytes and len(value) >= serialization.LARGE for value in values)
+
+
+def load_outcomes(data: bytes, arrive: Callable[[Any], Any] | None = None) -> Outcomes:
+    """The outcomes behind `dump_outcomes`' bytes; a value that can't be loaded fails its own task.
+
+    Args:
+        arrive: makes the stand-in of a large value from what was kept of it.
+    """
+    single, values, first, troubles, spent, kept = serialization.loads(data)
     failures: dict[int, Trouble | BaseException] = {i: Trouble(*t) for i, t in troubles.items()}
     if single:
         for i, pickled in enumerate(values):
@@ -224,6 +255,9 @@ def load_outcomes(data: bytes) -> Outcomes:
                     None,
                     True,
                 )
+        for position, recipe in kept.items():
+            assert arrive is not None
+            values[position - first] = arrive(recipe)
     return Outcomes(first, values, failures, spent)
 
 

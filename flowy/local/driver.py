@@ -29,6 +29,7 @@ from flowy.local.batching import Batching
 from flowy.local.executors import Executor
 from flowy.local.interrupts import interrupts
 from flowy.local.mailbox import Mailbox, Parcel, Reply
+from flowy.local.segments import Shelf
 
 log = logging.getLogger("flowy")
 
@@ -114,6 +115,10 @@ class Driver:
         self._outbox = Outbox()
         self._outbox.full_at = OVERLAP
         self._outbox.on_full = self._overlap
+        if executor.store is not None:
+            outbox = self._outbox
+            outbox.opens = False
+            self.mailbox.shelf = Shelf(executor.store, lambda: outbox.turns)
         for number in functions.values():
             if number in batching.seconds:
                 self._outbox.set_cost(number, batching.seconds[number])
@@ -248,6 +253,8 @@ class Driver:
         if self._outbox.ended or not self._executions:
             return
         if not self.mailbox:
+            if self.mailbox.shelf is not None:
+                self.mailbox.shelf.tidy()
             self._executor.collect(self.mailbox, self._patience())
         self._fire_timers()
         for item in self.mailbox.take():
@@ -453,6 +460,8 @@ class Driver:
         self._executions.clear()
         self._timers.clear()
         self._children.clear()
+        if self.mailbox.shelf is not None:
+            self.mailbox.shelf.close()
 
 
 def close(run: _sched.Run, plan: Plan) -> None:

@@ -22,6 +22,7 @@ from flowy.errors import UsageError
 from flowy.local import batch, cpus
 from flowy.local.functions import FunctionTable
 from flowy.local.mailbox import Mailbox, Parcel, Reply
+from flowy.local.segments import Store
 from flowy.local.pool import START_METHODS, Pool, StartMethod
 
 _here = threading.local()
@@ -43,6 +44,10 @@ class Executor(Protocol):
     @property
     def pickles(self) -> bool:
         """Whether calls travel as bytes."""
+
+    @property
+    def store(self) -> Store | None:
+        """Where large values go; None: they stay in calls and values."""
 
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
         """The number of a function, the same in each run for the same function."""
@@ -100,6 +105,7 @@ class InlineExecutor:
 
     size = 1
     pickles = False
+    store = None
 
     def __init__(self) -> None:
         self._functions: FunctionTable[Callable[..., Any]] = FunctionTable()
@@ -144,6 +150,7 @@ class ThreadExecutor:
     """Threads of our own: daemons, so that an activity that never ends does not keep the program."""
 
     pickles = False
+    store = None
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -203,6 +210,8 @@ class ThreadExecutor:
 
 class FutureExecutor:
     """Batches on a `concurrent.futures.Executor`; threads share objects, others get bytes."""
+
+    store = None
 
     def __init__(self, executor: futures.Executor, size: int, *, owned: bool) -> None:
         self._executor = executor

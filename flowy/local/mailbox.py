@@ -17,6 +17,7 @@ from typing import Any
 from flowy import serialization
 from flowy._sched import Batch
 from flowy.local.batch import Outcomes, Trouble
+from flowy.local.segments import Hold, Shelf
 
 
 class Mailbox:
@@ -27,6 +28,8 @@ class Mailbox:
         self._arrived = threading.Event()
         self.waker: Callable[[], None] | None = None
         """Set while the reader sleeps in something else than `wait`, which this interrupts."""
+        self.shelf: Shelf | None = None
+        """Where the large buffers go of what the reader sends; None: they travel in the message."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -61,7 +64,17 @@ class Mailbox:
 class Parcel:
     """Tasks `first` to `first + size` of a batch, on their way to one worker."""
 
-    __slots__ = ("batch", "deaths", "first", "functions", "mailbox", "message", "received", "size")
+    __slots__ = (
+        "batch",
+        "deaths",
+        "first",
+        "functions",
+        "hold",
+        "mailbox",
+        "message",
+        "received",
+        "size",
+    )
 
     def __init__(self, batch: Batch, mailbox: Mailbox, first: int = 0, size: int | None = None) -> None:
         self.batch = batch
@@ -72,6 +85,8 @@ class Parcel:
         self.received = 0
         self.deaths = 0
         self.message = b""
+        self.hold: Hold | None = None
+        """The large buffers that the message speaks of; until its outcomes are back."""
 
     def contents(self) -> tuple[list[int], list[Any], dict[int, dict[str, Any]]]:
         """(function ids, positional arguments, keyword arguments by position) of the tasks."""
@@ -89,7 +104,13 @@ class Parcel:
         """
         end = self.first + self.size
         objects = [i - self.first for i in self.batch.objects if self.first <= i < end]
-        self.message = serialization.dump_calls(*self.contents(), objects)
+        shelf = self.mailbox.shelf
+        if shelf is None or not objects:
+            self.message = serialization.dump_calls(*self.contents(), objects)
+            return
+        self.message, self.hold = shelf.pack(
+            lambda apart: serialization.dump_calls(*self.contents(), objects, apart)
+        )
 
     def split(self) -> list[Parcel]:
         """A parcel, still to be packed, for each task whose outcome has not come back."""
@@ -102,6 +123,7 @@ class Parcel:
 
     def all_failed(self, trouble: Trouble | BaseException) -> Outcomes:
         """The outcomes if all that is left of this parcel failed with `trouble`."""
+        self.hold = None
         left = self.size - self.received
         positions = range(self.received, self.size)
         return Outcomes(self.received, [None] * left, dict.fromkeys(positions, trouble), {})

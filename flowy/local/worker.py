@@ -7,8 +7,10 @@ May not know: runs, graphs, or the user's `__main__`, which it never imports. It
 the other end.
 
 A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
-without payload: forget it) and BATCH (number: the driver's). Back: OUTCOMES, several for one batch if
-it takes long, and GARBLED if the batch could not be unpickled.
+without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go)
+and FREE (segments that nobody needs any more). Back: OUTCOMES, several for one batch if it takes long,
+GARBLED if the batch could not be unpickled, and HOLDS, before the last OUTCOMES, if what segments are
+mapped here after the batch has changed.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ from typing import Any
 
 from flowy import serialization
 from flowy.errors import describe
-from flowy.local import batch
+from flowy.local import batch, segments
 
 HEADER = struct.Struct("<B3xIQ")
-FUNCTION, BATCH, OUTCOMES, GARBLED = range(4)
+FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS = range(7)
 
 
 def main(reading: int, writing: int, lifeline: int) -> None:
@@ -39,7 +41,9 @@ def main(reading: int, writing: int, lifeline: int) -> None:
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(lifeline,), name="flowy-lifeline", daemon=True).start()
+    desks: list[segments.Desk] = []
+    watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
+    watch.start()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # whole lines, also where workers share a pipe
@@ -57,8 +61,12 @@ def main(reading: int, writing: int, lifeline: int) -> None:
                 functions[number] = _load(payload)
             elif kind == FUNCTION:
                 functions.pop(number, None)
+            elif kind == STORE:
+                desks.append(segments.Desk(payload))
+            elif kind == FREE:
+                desks[0].take_back(serialization.loads(payload))
             else:
-                _serve(functions, number, payload, writing)
+                _serve(functions, number, payload, writing, desks[0])
             del payload
     _flush_output()
 
@@ -78,7 +86,13 @@ def _load(payload: bytes) -> Callable[..., Any]:
         return broken
 
 
-def _serve(functions: dict[int, Callable[..., Any]], number: int, payload: bytes, writing: int) -> None:
+def _serve(
+    functions: dict[int, Callable[..., Any]],
+    number: int,
+    payload: bytes,
+    writing: int,
+    desk: segments.Desk,
+) -> None:
     try:
         which, calls, keywords = serialization.load_calls(payload)
     except BaseException as error:
@@ -87,9 +101,15 @@ def _serve(functions: dict[int, Callable[..., Any]], number: int, payload: bytes
         return
 
     def flush(outcomes: batch.Outcomes) -> None:
-        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes))
+        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, desk.keep))
 
-    flush(batch.run_calls(functions, which, calls, keywords, flush=flush))
+    outcomes = batch.run_calls(functions, which, calls, keywords, flush=flush)
+    data = batch.dump_outcomes(outcomes, desk.keep)
+    del outcomes, calls, keywords  # what they had mapped is free, unless the activities kept it
+    came, went = desk.holdings()
+    if came or went:
+        _write(writing, HOLDS, number, serialization.dumps((came, went)))
+    _write(writing, OUTCOMES, number, data)
 
 
 def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
@@ -101,11 +121,15 @@ def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
         os._exit(0)  # the driver is gone
 
 
-def _watch(lifeline: int) -> None:
-    """Leave at once when the driver is gone, also in the middle of a task."""
+def _watch(lifeline: int, desks: list[segments.Desk]) -> None:
+    """Leave at once when the driver is gone, also in the middle of a task; tidy up behind it."""
     while os.read(lifeline, 1):
         pass
-    os._exit(1)
+    try:
+        for desk in desks:
+            desk.sweep()
+    finally:
+        os._exit(1)
 
 
 def _flush_output() -> None:
