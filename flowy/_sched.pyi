@@ -206,6 +206,9 @@ class Outbox:
     on_full: Callable[[], None] | None
     full_at: int
     opens: bool
+    heavy_at: int
+    @property
+    def heavy(self) -> int: ...
     @property
     def turns(self) -> int: ...
     @property

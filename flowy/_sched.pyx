@@ -20,7 +20,7 @@ verbs of workflow code), `replay` (the keyed door) and `local.driver` (the fast 
 
 cimport cython
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t
@@ -188,6 +188,19 @@ cdef class Shared(Unopened):
 
     def load(self):
         return self.value
+
+
+cdef Py_ssize_t size_of(x) except -1:
+    """Bytes of a large buffer, 0 if it is small or in pieces."""
+    cdef Py_buffer b
+    cdef Py_ssize_t size
+    try:
+        PyObject_GetBuffer(x, &b, PyBUF_SIMPLE)
+    except Exception:
+        return 0
+    size = b.len
+    PyBuffer_Release(&b)
+    return size if size >= LARGE else 0
 
 
 def address_of(x):
@@ -1061,6 +1074,8 @@ cdef class Run:
             elif self.nodes[t].state != WAITING:
                 self.free_if_unused(t)
             elif kind == GATHER:
+                if not failed and isinstance(<object>self.nodes[id].payload, Unopened):
+                    self.open_early(id)
                 if self.nodes[t].missing == 0:
                     self.finish(t, None, False)
             elif failed:
@@ -1315,6 +1330,14 @@ cdef class Run:
             Py_DECREF(before)
         return value
 
+    cdef int open_early(self, int32_t id) except -1:
+        """All that a gathering meets will be looked at: what is copied out now can be written over."""
+        try:
+            self.open_value(id)
+        except Exception:
+            pass                                 # told at the look
+        return 0
+
     cdef int see(self, failure) except -1:
         if not failure.looked:
             failure.looked = True
@@ -1513,7 +1536,7 @@ cdef class Run:
         id = self.ask(dep, self.tally[dep].calls, -1, args, kwargs)
         self.tally[dep].calls += 1
         result = self.face(id)
-        if self.outbox.fresh >= self.outbox.full_at:
+        if self.outbox.fresh >= self.outbox.full_at or self.outbox.heavy >= self.outbox.heavy_at:
             self.outbox.overflow()
         return result
 
@@ -1641,8 +1664,10 @@ cdef class Run:
             return x
         kind = kind_of(x)
         if kind == ATOM:
-            if type(x) is bytes:
-                w.objects = True                     # large: travels on its own
+            if type(x) is bytes:                     # large: travels on its own
+                w.objects = True
+                if w.copying:
+                    self.outbox.heavy += len(<bytes>x)
             return x
         if kind == RESULT:
             r = <Result>x
@@ -1660,6 +1685,8 @@ cdef class Run:
             return x
         if kind == OBJECT:
             w.objects = True
+            if w.copying and PyObject_CheckBuffer(x):
+                self.outbox.heavy += size_of(x)
             return (<Unopened>x).load() if w.opening and isinstance(x, Unopened) else x
         if kind == DEPENDENCY:
             raise UsageError(
@@ -2038,7 +2065,8 @@ cdef class Run:
             else:
                 (<Watch>self.nodes[node].payload).sources += 1
                 self.listen(id, node)
-        if self.running and self.outbox.fresh >= self.outbox.full_at:
+        if self.running and (self.outbox.fresh >= self.outbox.full_at
+                             or self.outbox.heavy >= self.outbox.heavy_at):
             self.outbox.overflow()
         return 0
 
@@ -2509,7 +2537,8 @@ cdef class Outbox:
     """The ready tasks of all runs of a driver, first come first served between runs.
 
     Lane 0 holds activities, lane 1 sub-workflows. `on_full` is called from within workflow code after
-    every `full_at` new tasks, so that a driver can send some while the code is still calling.
+    every `full_at` new tasks, and every `heavy_at` bytes of large arguments, so that a driver can send
+    some while the code is still calling.
     """
     cdef object lane0, lane1             # deques of runs that have ready tasks
     cdef readonly Py_ssize_t waiting     # ready activities
@@ -2522,6 +2551,8 @@ cdef class Outbox:
     cdef readonly bint pumping
     cdef public bint opens               # unopened values among arguments are opened for activities too
     cdef readonly Py_ssize_t turns       # how often workflow code has gone on
+    cdef public Py_ssize_t heavy_at
+    cdef readonly Py_ssize_t heavy       # bytes of large arguments since `on_full` was last called
     cdef Py_ssize_t fresh
     cdef dict costs
 
@@ -2566,6 +2597,7 @@ cdef class Outbox:
                 self.on_full()
             finally:
                 self.pumping = False
+        self.heavy = 0
         return 0
 
     def set_cost(self, function, double seconds):

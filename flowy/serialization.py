@@ -117,8 +117,8 @@ def dump_parts(value: Any) -> Parts:
     return Parts(data, buffers, [])
 
 
-class _HasLarge(Exception):  # noqa: N818 - ends a pickling, tells of no error
-    pass
+class _HasLarge(Exception):
+    """Ends a pickling; tells of no error."""
 
 
 def dumps_light(value: Any) -> bytes | None:

@@ -37,6 +37,10 @@ MAX_LIVE = 10_000
 """Sub-workflows whose code is alive at a time; one that waits for others of its own does not count."""
 OVERLAP = 2048
 """So many new tasks, and some are sent while the workflow's code is still calling."""
+HEAVY = 4 << 20
+"""So many bytes of large arguments, and the workflow's code waits a little for them to be sent:"""
+HEAVY_WAIT = 0.02
+"""seconds at most. Memory that comes back is used again; fresh pages cost some twenty times as much."""
 LONGEST_WAIT = 3600.0
 """Seconds that one wait for replies lasts at most: poll(2) counts milliseconds in an int."""
 SLOW_STEP = 1.0
@@ -118,6 +122,7 @@ class Driver:
         if executor.store is not None:
             outbox = self._outbox
             outbox.opens = False
+            outbox.heavy_at = HEAVY
             self.mailbox.shelf = Shelf(executor.store, lambda: outbox.turns)
         for number in functions.values():
             if number in batching.seconds:
@@ -213,6 +218,11 @@ class Driver:
             self._tell_slow_step()
             self._send()
             self._executor.move()
+            if self._outbox.heavy >= HEAVY:
+                end = time.monotonic() + HEAVY_WAIT
+                while self._outbox.waiting and (left := end - time.monotonic()) > 0:
+                    self._executor.move(left)
+                    self._send()
         except BaseException as error:
             self._interrupted = error
 

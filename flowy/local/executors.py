@@ -22,8 +22,8 @@ from flowy.errors import UsageError
 from flowy.local import batch, cpus
 from flowy.local.functions import FunctionTable
 from flowy.local.mailbox import Mailbox, Parcel, Reply
-from flowy.local.segments import Store
 from flowy.local.pool import START_METHODS, Pool, StartMethod
+from flowy.local.segments import Store
 
 _here = threading.local()
 """`_here.above`: the executors whose activities are on this thread, the innermost last."""
@@ -67,8 +67,8 @@ class Executor(Protocol):
     def serves(self) -> bool:
         """Whether this thread is one that runs activities for it, which must not wait for others."""
 
-    def move(self) -> None:
-        """Do what can be done without waiting."""
+    def move(self, seconds: float = 0.0) -> None:
+        """Move bytes; waits until some can be moved, but for at most so many seconds."""
 
     def close(self) -> None:
         """Let go of all that was started."""
@@ -139,7 +139,7 @@ class InlineExecutor:
     def serves(self) -> bool:
         return False
 
-    def move(self) -> None:
+    def move(self, seconds: float = 0.0) -> None:
         pass
 
     def close(self) -> None:
@@ -184,7 +184,7 @@ class ThreadExecutor:
     def serves(self) -> bool:
         return self in _above()
 
-    def move(self) -> None:
+    def move(self, seconds: float = 0.0) -> None:
         pass
 
     def close(self) -> None:
@@ -271,7 +271,7 @@ class FutureExecutor:
         finally:
             _here.above = ()
 
-    def move(self) -> None:
+    def move(self, seconds: float = 0.0) -> None:
         pass
 
     def close(self) -> None:

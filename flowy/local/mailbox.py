@@ -112,6 +112,14 @@ class Parcel:
             lambda apart: serialization.dump_calls(*self.contents(), objects, apart)
         )
 
+    def arrived(self) -> None:
+        """All outcomes are back: what was large in the arguments can be used again."""
+        if self.hold is not None:
+            self.hold = None
+            if self.size == len(self.batch):
+                self.batch.calls.clear()
+                self.batch.keywords.clear()
+
     def split(self) -> list[Parcel]:
         """A parcel, still to be packed, for each task whose outcome has not come back."""
         singles = []

@@ -35,7 +35,7 @@ from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.segments import Lease, Store
-from flowy.local.worker import BATCH, FREE, FUNCTION, GARBLED, HEADER, HOLDS, OUTCOMES, STORE
+from flowy.local.worker import BATCH, FREE, FUNCTION, GARBLED, HEADER, HOLDS, LEAVE, OUTCOMES, STORE
 
 if TYPE_CHECKING:
     import subprocess
@@ -145,6 +145,8 @@ class Worker:
 
     def dismiss(self) -> None:
         """Send nothing more: the worker leaves once it has done what it holds."""
+        if not self.output:
+            self.send(LEAVE, 0, b"")
         self._close("writing")
 
     def hang_up(self) -> None:
@@ -366,12 +368,14 @@ class Pool:
             self._followers.remove(mailbox)
             self._pass_lead()
 
-    def move(self) -> None:
-        """Move what can be moved without waiting."""
+    def move(self, seconds: float = 0.0) -> None:
+        """Move what can be moved; waits for that, but for at most so many seconds."""
         interrupts.hold(self._wake)
         try:
-            if self._led(self._move, 0.0):
+            if self._led(self._move, seconds):
                 self._pass_lead()
+            elif seconds:
+                time.sleep(min(seconds, 0.001))
         finally:
             interrupts.let_go()
 
@@ -466,7 +470,7 @@ class Pool:
         parcel.received += len(outcomes.values)
         if parcel.received == parcel.size:
             del worker.held[number]
-            parcel.hold = None
+            parcel.arrived()
             self._settle(1)
         parcel.mailbox.put(Reply(parcel, outcomes))
 

@@ -5,7 +5,7 @@ use again, their end, and the sweeping up after drivers that were killed.
 
     who makes a value ── write ──> segment <── map, copy on write ── who needs it
                                       │
-       driver: a Lease; as long as it lives somebody may need the segment, after that its maker has it back
+        driver: a Lease; as long as it lives somebody may need the segment, then its maker has it back
 
 Fresh pages cost some twenty times what used ones do, so segments are kept and used again. That is safe
 only when no mapping is left, as a private mapping shows what is written below it. The driver's
@@ -34,6 +34,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -510,9 +511,10 @@ class Placed:
 class Hold:
     """The buffers that a parcel needs for as long as it is on its way."""
 
-    __slots__ = ("_placed",)
+    __slots__ = ("_placed", "_shelf")
 
-    def __init__(self) -> None:
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
         self._placed: list[Placed] = []
 
     def add(self, placed: Placed) -> None:
@@ -522,6 +524,7 @@ class Hold:
     def __del__(self) -> None:
         for placed in self._placed:
             placed.holds.discard(id(self))
+            self._shelf.loose = True
 
 
 class Shelf:
@@ -539,19 +542,22 @@ class Shelf:
         self._turn = turn
         self._placed: dict[tuple[int, int], Placed] = {}  # by address and size, the oldest first
         self._lock = threading.RLock()
-        self._hold = Hold()
+        self._hold = Hold(self)
+        self.loose = False
+        """Whether something may be free that was needed."""
 
     def pack(self, dump: Callable[[Callable[[Any], bytes]], bytes]) -> tuple[bytes, Hold]:
         """What `dump` makes when it is given how to pickle objects, and what that needs."""
         with self._lock:
-            hold = self._hold = Hold()
+            self.tidy()
+            hold = self._hold = Hold(self)
             before = getattr(_here, "shelf", None)
             _here.shelf = self
             try:
                 return dump(self._dumps), hold
             finally:
                 _here.shelf = before
-                self._hold = Hold()
+                self._hold = Hold(self)
 
     def _dumps(self, value: Any) -> bytes:
         """`value` as bytes that a worker can load, large buffers beside them."""
@@ -578,8 +584,9 @@ class Shelf:
 
     def tidy(self) -> None:
         """Let go of what no task needs and what may have changed, or is never asked for again."""
-        if not self._placed:
+        if not self._placed or not self.loose:
             return
+        self.loose = False
         turn, unused = self._turn(), 0
         with self._lock:
             for key, placed in reversed(list(self._placed.items())):
@@ -692,9 +699,13 @@ class Desk:
         return list(came), list(went)
 
     def sweep(self) -> None:
-        """The driver is gone: remove what it left."""
+        """The driver is gone: remove what it left, once its locks are gone too."""
         for place in self.places:
-            sweep(place, self.token)
+            for _ in range(50):
+                sweep(place, self.token)
+                if not os.path.exists(_lock_path(place, self.token)):
+                    break
+                time.sleep(0.002)
 
 
 # ---- Litter.

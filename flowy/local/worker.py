@@ -7,8 +7,8 @@ May not know: runs, graphs, or the user's `__main__`, which it never imports. It
 the other end.
 
 A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
-without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go)
-and FREE (segments that nobody needs any more). Back: OUTCOMES, several for one batch if it takes long,
+without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go),
+FREE (segments that nobody needs any more) and LEAVE. Back: OUTCOMES, several for one batch if it takes long,
 GARBLED if the batch could not be unpickled, and HOLDS, before the last OUTCOMES, if what segments are
 mapped here after the batch has changed.
 """
@@ -28,8 +28,10 @@ from flowy import serialization
 from flowy.errors import describe
 from flowy.local import batch, segments
 
+PATIENCE = 2.0
+"""Seconds for the end of a driver to show in all of its pipes."""
 HEADER = struct.Struct("<B3xIQ")
-FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS = range(7)
+FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE = range(8)
 
 
 def main(reading: int, writing: int, lifeline: int) -> None:
@@ -52,10 +54,11 @@ def main(reading: int, writing: int, lifeline: int) -> None:
         while True:
             header = messages.read(HEADER.size)
             if len(header) < HEADER.size:
+                watch.join(PATIENCE)  # the driver was killed: tidy up behind it
                 break
             kind, number, length = HEADER.unpack(header)
             payload = messages.read(length)
-            if len(payload) < length:
+            if kind == LEAVE or len(payload) < length:
                 break
             if kind == FUNCTION and payload:
                 functions[number] = _load(payload)
