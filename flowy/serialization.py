@@ -10,6 +10,7 @@ unpickled. Its neighbours are `local.pool` and `local.worker`, the two ends of t
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import re
@@ -78,8 +79,8 @@ class Parts(NamedTuple):
     """Empty: the value is the only blob."""
     buffers: Sequence[memoryview]
     """Pickle's own out-of-band buffers (protocol 5)."""
-    blobs: Sequence[memoryview]
-    """`bytes` and `bytearray` objects, which pickle never lets out."""
+    blobs: Sequence[Any]
+    """`bytes` and `bytearray` objects, which pickle never lets out, or their memory."""
 
 
 def dump_parts(value: Any) -> Parts:
@@ -154,66 +155,78 @@ def _holds_blob(value: Any, depth: int) -> bool:
 def _dump_blobs(
     value: Any,
     buffers: list[memoryview],
-    take: Callable[[pickle.PickleBuffer], bool],
+    take: Callback,
     *,
     by_value: bool = False,
 ) -> Parts:
     """The careful way: each object is looked at before it is pickled."""
-    base: Any = pickle.Pickler
-    if by_value:
-        import cloudpickle
-
-        base = cloudpickle.Pickler
-    blobs: list[memoryview] = []
-    places: dict[int, int] = {}
-
-    class Pickler(base):  # type: ignore[misc]  # which base is known only here
-        def persistent_id(self, x: Any) -> int | None:
-            kind = type(x)
-            if (kind is not bytes and kind is not bytearray) or len(x) < LARGE:
-                return None
-            place = places.get(id(x))
-            if place is None:
-                blobs.append(memoryview(x))
-                place = places[id(x)] = len(blobs) if kind is bytes else -len(blobs)
-            return place
-
-    def dump() -> bytes:
-        del buffers[:], blobs[:]
-        places.clear()
-        file = io.BytesIO()
-        Pickler(file, protocol=PROTOCOL, buffer_callback=take).dump(value)
-        return file.getvalue()
-
+    del buffers[:]
+    file = io.BytesIO()
+    pickler = (_by_value_pickler() if by_value else _Pickler)(file, PROTOCOL, buffer_callback=take)
+    pickler.blobs = []
+    pickler.places = {}
     try:
-        data = dump()
+        pickler.dump(value)
     except UsageError:
         raise
     except Exception:
         if by_value:
             raise
         return _dump_blobs(value, buffers, take, by_value=True)
+    data = file.getvalue()
     if not by_value and _names_local_module(data):
         return _dump_blobs(value, buffers, take, by_value=True)
-    return Parts(data, buffers, blobs)
+    return Parts(data, buffers, pickler.blobs)
+
+
+def _place_blob(pickler: Any, x: Any) -> int | None:
+    """Where a large bytes object is among the blobs: from 1 on, negative for a bytearray."""
+    kind = type(x)
+    if (kind is not bytes and kind is not bytearray) or len(x) < LARGE:
+        return None
+    place: int | None = pickler.places.get(id(x))
+    if place is None:
+        pickler.blobs.append(memoryview(x))
+        place = len(pickler.blobs) if kind is bytes else -len(pickler.blobs)
+        pickler.places[id(x)] = place
+    return place
+
+
+class _Pickler(pickle.Pickler):
+    blobs: list[memoryview]
+    places: dict[int, int]
+    persistent_id = _place_blob
+
+
+@functools.cache
+def _by_value_pickler() -> Any:
+    import cloudpickle
+
+    return type("_ByValuePickler", (cloudpickle.Pickler,), {"persistent_id": _place_blob})
+
+
+class _Unpickler(pickle.Unpickler):
+    blobs: Sequence[Any]
+    made: dict[int, Any]
+
+    def persistent_load(self, place: int) -> Any:
+        if place not in self.made:
+            blob = self.blobs[abs(place) - 1]
+            self.made[place] = bytes(blob) if place > 0 else bytearray(blob)
+        return self.made[place]
 
 
 def load_parts(parts: Parts) -> Any:
-    """The value that was taken apart. It uses the memory of the buffers, and copies the blobs."""
+    """The value that was taken apart. It uses the memory of the buffers."""
     head, buffers, blobs = parts
     if not len(head):
         return bytes(blobs[0])
     if not blobs:
         return pickle.loads(head, buffers=buffers)
-    made: dict[int, Any] = {}
-
-    class Unpickler(pickle.Unpickler):
-        def persistent_load(self, place: int) -> Any:
-            if place not in made:
-                made[place] = bytes(blobs[place - 1]) if place > 0 else bytearray(blobs[-place - 1])
-            return made[place]
-
-    return Unpickler(io.BytesIO(head), buffers=buffers).load()
+    unpickler = _Unpickler(io.BytesIO(head), buffers=buffers)
+    unpickler.blobs = blobs
+    unpickler.made = {}
+    return unpickler.load()
 
 
 def dump_function(function: Any, name: str) -> bytes:

@@ -220,6 +220,7 @@ class Driver:
             self._executor.move()
             if self._outbox.heavy >= HEAVY:
                 end = time.monotonic() + HEAVY_WAIT
+                self._send()
                 while self._outbox.waiting and (left := end - time.monotonic()) > 0:
                     self._executor.move(left)
                     self._send()

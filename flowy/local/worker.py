@@ -8,9 +8,9 @@ the other end.
 
 A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
 without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go),
-FREE (segments that nobody needs any more) and LEAVE. Back: OUTCOMES, several for one batch if it takes long,
-GARBLED if the batch could not be unpickled, and HOLDS, before the last OUTCOMES, if what segments are
-mapped here after the batch has changed.
+FREE (segments that nobody needs any more) and LEAVE. Back: OUTCOMES, several for one batch if it takes
+long, GARBLED if the batch could not be unpickled, and HOLDS, before the last OUTCOMES, if what segments
+are mapped here after the batch has changed.
 """
 
 from __future__ import annotations
