@@ -119,7 +119,7 @@ class Driver:
         self._outbox = Outbox()
         self._outbox.full_at = OVERLAP
         self._outbox.on_full = self._overlap
-        if executor.store is not None:
+        if executor.store is not None and executor.store.places:
             outbox = self._outbox
             outbox.opens = False
             outbox.heavy_at = HEAVY
@@ -218,14 +218,23 @@ class Driver:
             self._tell_slow_step()
             self._send()
             self._executor.move()
-            if self._outbox.heavy >= HEAVY:
-                end = time.monotonic() + HEAVY_WAIT
-                self._send()
-                while self._outbox.waiting and (left := end - time.monotonic()) > 0:
-                    self._executor.move(left)
-                    self._send()
+            if self._outbox.heavy >= self._outbox.heavy_at:
+                self._relieve()
         except BaseException as error:
             self._interrupted = error
+
+    def _relieve(self) -> None:
+        """Hold the code for a moment, so that the memory of large arguments can be used again."""
+        outbox, end = self._outbox, time.monotonic() + HEAVY_WAIT
+        self._send()
+        while outbox.waiting:
+            left = end - time.monotonic()
+            if left <= 0:
+                outbox.heavy_at *= 2  # tasks that take long: don't hold the code up for each
+                return
+            self._executor.move(left)
+            self._send()
+        outbox.heavy_at = HEAVY
 
     def _carry_out_orders(self) -> None:
         """Timers, draws and cancels that the runs asked for."""

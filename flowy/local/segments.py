@@ -70,7 +70,10 @@ class Recipe(NamedTuple):
 def folders() -> list[str]:
     """Where segments may go, the best first."""
     found = [_MEMORY] if os.access(_MEMORY, os.W_OK | os.X_OK) else []
-    temporary = tempfile.gettempdir()
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        return found
     return found if temporary in found else [*found, temporary]
 
 
@@ -280,9 +283,10 @@ def _map(path: str, size: int, lease: Any) -> memoryview:
             return memoryview(bytearray(os.pread(descriptor, size, 0)))
     finally:
         os.close(descriptor)
-    memory = (ctypes.c_ubyte * size).from_address(address)
+    # A power of two: ctypes makes a class for each length, and never quite forgets it.
+    memory = (ctypes.c_ubyte * (1 << size.bit_length())).from_address(address)
     weakref.finalize(memory, _unmap, address, size, lease).atexit = False
-    return pickle.PickleBuffer(memory).raw()
+    return pickle.PickleBuffer(memory).raw()[:size]
 
 
 def _unmap(address: int, size: int, lease: Any) -> None:
@@ -324,19 +328,10 @@ def _open(recipe: Recipe, lease_of: Callable[[str], Any]) -> Any:
 class Lease:
     """Somebody may need a segment for as long as this lives."""
 
-    __slots__ = ("__weakref__", "_returned", "maker", "number", "path", "size")
+    __slots__ = ("__weakref__", "size")
 
-    def __init__(
-        self, path: str, size: int, maker: int, number: int, returned: deque[tuple[int, int, str, int]]
-    ) -> None:
-        self.path = path
+    def __init__(self, size: int) -> None:
         self.size = size
-        self.maker = maker
-        self.number = number
-        self._returned = returned
-
-    def __del__(self) -> None:
-        self._returned.append((self.maker, self.number, self.path, self.size))
 
 
 class Stored(Unopened):
@@ -411,10 +406,15 @@ class Store:
         """
         self.take_back()
         segment, spans = self.maker.write(parts)
-        lease = Lease(segment.path, segment.size, 0, segment.number, self._returned)
-        self._leases[segment.path] = lease
-        self._tell(segment.path)
-        return lease, spans
+        return self._new_lease(segment.path, segment.size, 0, segment.number), spans
+
+    def _new_lease(self, path: str, size: int, maker: int, number: int) -> Lease:
+        lease = self._leases[path] = Lease(size)
+        # Not `__del__`: while that runs, `_leases` still finds what is about to go.
+        returned = self._returned.append
+        weakref.finalize(lease, returned, (maker, number, path, size)).atexit = False
+        self._tell(path)
+        return lease
 
     def arrive(self, recipe: Sequence[Any]) -> Stored:
         """A value that a worker has written."""
@@ -424,10 +424,9 @@ class Store:
             lease = self._leases.get(path)
             if lease is None:
                 maker, number = path.rsplit("-", 2)[1:]
-                lease = Lease(path, at + size, int(maker), int(number), self._returned)
-                self._leases[path] = lease
-                self._tell(path)
-            lease.size = max(lease.size, at + size)
+                last, offset, length = made.spans[-1]
+                end = offset + length if last == path else at + size
+                lease = self._new_lease(path, end, int(maker), int(number))
             leases[path] = lease
         return Stored(made, leases)
 
@@ -533,6 +532,9 @@ class Hold:
         placed.holds.add(id(self))
         self._placed.append(placed)
 
+    def __bool__(self) -> bool:
+        return bool(self._placed)
+
     def __del__(self) -> None:
         for placed in self._placed:
             placed.holds.discard(id(self))
@@ -558,7 +560,7 @@ class Shelf:
         self.loose = False
         """Whether something may be free that was needed."""
 
-    def pack(self, dump: Callable[[Callable[[Any], bytes]], bytes]) -> tuple[bytes, Hold]:
+    def pack(self, dump: Callable[[Callable[[Any], bytes]], bytes]) -> tuple[bytes, Hold | None]:
         """What `dump` makes when it is given how to pickle objects, and what that needs."""
         with self._lock:
             self.tidy()
@@ -566,7 +568,7 @@ class Shelf:
             before = getattr(_here, "shelf", None)
             _here.shelf = self
             try:
-                return dump(self._dumps), hold
+                return dump(self._dumps), hold if hold else None
             finally:
                 _here.shelf = before
                 self._hold = Hold(self)

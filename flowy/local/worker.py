@@ -103,11 +103,13 @@ def _serve(
         _write(writing, GARBLED, number, serialization.dumps(trouble))
         return
 
+    keep = desk.keep if desk.places else None
+
     def flush(outcomes: batch.Outcomes) -> None:
-        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, desk.keep))
+        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
 
     outcomes = batch.run_calls(functions, which, calls, keywords, flush=flush)
-    data = batch.dump_outcomes(outcomes, desk.keep)
+    data = batch.dump_outcomes(outcomes, keep)
     del outcomes, calls, keywords  # what they had mapped is free, unless the activities kept it
     came, went = desk.holdings()
     if came or went:
