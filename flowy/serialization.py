@@ -103,7 +103,7 @@ def dump_parts(value: Any) -> Parts:
         buffers.append(raw)
         return False
 
-    if _holds_blob(value, 3):
+    if holds_blob(value):
         return _dump_blobs(value, buffers, take)
     try:
         data = pickle.dumps(value, PROTOCOL, buffer_callback=take)
@@ -113,8 +113,6 @@ def dump_parts(value: Any) -> Parts:
         return _dump_blobs(value, buffers, take, by_value=True)
     if _names_local_module(data):
         return _dump_blobs(value, buffers, take, by_value=True)
-    if len(data) >= 2 * LARGE and type(value) not in _ATOMS:  # blobs may sit deeper
-        return _dump_blobs(value, buffers, take)
     return Parts(data, buffers, [])
 
 
@@ -140,16 +138,24 @@ def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
     return True
 
 
-def _holds_blob(value: Any, depth: int) -> bool:
-    """Whether a large bytes object is near the top of `value`."""
+def holds_blob(value: Any, depth: int = 4) -> bool:
+    """Whether a large bytes object is near the top of `value`; long containers are not searched."""
     kind = type(value)
     if kind is bytes or kind is bytearray:
         return len(value) >= LARGE
-    if depth and (kind is tuple or kind is list) and len(value) <= 64:
-        return any(_holds_blob(item, depth - 1) for item in value)
-    if depth and kind is dict and len(value) <= 64:
-        return any(_holds_blob(item, depth - 1) for item in value.values())
-    return False
+    if not depth or kind in _ATOMS:
+        return False
+    inside: Any
+    if kind is tuple or kind is list:
+        inside = value
+    elif kind is dict:
+        inside = value.values()
+    else:
+        try:
+            inside = vars(value).values()
+        except TypeError:
+            return False
+    return len(inside) <= 64 and any(holds_blob(item, depth - 1) for item in inside)
 
 
 def _dump_blobs(

@@ -196,15 +196,17 @@ def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
     }
     kept: dict[int, Any] = {}
     rest = (outcomes.first, troubles, outcomes.spent, kept)
-    kinds = set(map(type, outcomes.values))
-    plain = kinds <= _ATOMS
-    if keep is None or not (bytes in kinds and _any_large(outcomes.values)):
+    plain = _ATOMS.issuperset(map(type, outcomes.values))
+    if keep is None or not _surely_large(outcomes.values, plain):
         try:
             whole = (False, outcomes.values, *rest)
-            data = serialization.dumps_light(whole) if keep is not None else serialization.dumps(whole)
-            if data is not None and (plain or _STACK_GLOBAL not in data):
-                light = len(data) < max(serialization.LARGE, _LIGHT * len(outcomes.values))
-                if keep is None or plain or light:
+            data = serialization.dumps(whole) if keep is None else serialization.dumps_light(whole)
+            if data is not None:
+                if len(data) < max(serialization.LARGE, _LIGHT * len(outcomes.values)):
+                    keep = None
+                if plain and (keep is None or not _any_large(outcomes.values)):
+                    return data
+                if keep is None and _STACK_GLOBAL not in data:
                     return data
         except Exception:
             pass
@@ -227,6 +229,11 @@ def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
             troubles[position] = tuple(Trouble(message, "", None, True))
         values.append(pickled)
     return serialization.dumps((True, values, *rest))
+
+
+def _surely_large(values: Sequence[Any], plain: bool) -> bool:
+    """Whether a few values are better looked at one by one before any is copied."""
+    return _any_large(values) if plain and len(values) < 8 else len(values) == 1 and not plain
 
 
 def _any_large(values: Sequence[Any]) -> bool:

@@ -574,7 +574,14 @@ class Shelf:
                 self._hold = Hold(self)
 
     def _dumps(self, value: Any) -> bytes:
-        """`value` as bytes that a worker can load, large buffers beside them."""
+        """(args, kwargs) as bytes that a worker can load, large buffers beside them."""
+        for x in value[0]:
+            if type(x) is bytes and len(x) >= LARGE:
+                break
+        else:
+            data = serialization.dumps_light(value)
+            if data is not None and (len(data) < LARGE or not serialization.holds_blob(value)):
+                return data
         parts = serialization.dump_parts(value)
         assert isinstance(parts.head, bytes)
         if not parts.buffers and not parts.blobs:
