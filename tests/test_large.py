@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 import flowy
-from flowy.local import segments
+from flowy.local import large, segments
 
 np = pytest.importorskip("numpy")
 MB = 1 << 20
@@ -51,29 +51,29 @@ def make(executor: Any = "processes", workers: int = 2, **options: Any) -> flowy
     return w
 
 
-def store_of(w: flowy.LocalWorkflow) -> segments.Store:
+def store_of(w: flowy.LocalWorkflow) -> large.Store:
     executor = w._executor
     assert executor is not None
     assert executor.store is not None
     return executor.store
 
 
-def files_of(store: segments.Store) -> list[str]:
+def files_of(store: large.Store) -> list[str]:
     """The segments of a pool that are there."""
-    return [path for place in store.places for path in segments._paths(place, f"flowy-{store.token}-")]
+    return [path for place in store.places for path in segments.paths(place, f"flowy-{store.token}-")]
 
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The recipes that this process, the driver, has opened."""
     found: list[Any] = []
-    real = segments._open
+    real = large._open
 
     def count(recipe: Any, lease_of: Any) -> Any:
         found.append(recipe)
         return real(recipe, lease_of)
 
-    monkeypatch.setattr(segments, "_open", count)
+    monkeypatch.setattr(large, "_open", count)
     return found
 
 
@@ -523,12 +523,12 @@ w.run()
     one = script("-c", code)
     token = one.process.stdout.readline().strip()
     places = segments.folders()
-    assert any(segments._paths(place, f"flowy-{token}-") for place in places)
+    assert any(segments.paths(place, f"flowy-{token}-") for place in places)
     segments.sweep(places[0])  # the start of another pool
-    assert any(segments._paths(place, f"flowy-{token}-") for place in places)
+    assert any(segments.paths(place, f"flowy-{token}-") for place in places)
     one.process.kill()
     one.process.wait()
-    assert eventually(lambda: not any(segments._paths(place, f"flowy-{token}") for place in places))
+    assert eventually(lambda: not any(segments.paths(place, f"flowy-{token}") for place in places))
 
 
 def test_litter_is_swept_and_what_lives_is_not(tmp_path: Path) -> None:
@@ -577,7 +577,7 @@ def test_without_shared_memory_files_serve(
     place = tmp_path / "shm"
     if where != "missing":
         place.touch()
-    monkeypatch.setattr(segments, "_MEMORY", str(place))
+    monkeypatch.setattr(segments, "MEMORY", str(place))
     with make() as w:
         check_busy(w)
         check_busy(w)
@@ -590,7 +590,7 @@ def test_without_shared_memory_files_serve(
 def test_a_full_shared_memory_falls_to_files(
     room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: Any
 ) -> None:
-    monkeypatch.setattr(segments, "_MEMORY", str(tmp_path))
+    monkeypatch.setattr(segments, "MEMORY", str(tmp_path))
     _limit(monkeypatch, str(tmp_path), room)
     with make(start_method="fork") as w:  # the workers have the limit too
         check_busy(w)
@@ -619,7 +619,7 @@ def _limit(monkeypatch: pytest.MonkeyPatch, place: str, room: int) -> None:
     def write(descriptor: int, part: memoryview, at: int) -> None:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         used = 0
-        for p in segments._paths(place, "flowy-"):
+        for p in segments.paths(place, "flowy-"):
             with contextlib.suppress(FileNotFoundError):
                 used += os.path.getsize(p)
         if path.startswith(place) and used + part.nbytes > room:

@@ -29,7 +29,7 @@ from flowy.local.batching import Batching
 from flowy.local.executors import Executor
 from flowy.local.interrupts import interrupts
 from flowy.local.mailbox import Mailbox, Parcel, Reply
-from flowy.local.segments import Shelf
+from flowy.local.shelf import Shelf
 
 log = logging.getLogger("flowy")
 

@@ -21,9 +21,9 @@ from flowy import serialization
 from flowy.errors import UsageError
 from flowy.local import batch, cpus
 from flowy.local.functions import FunctionTable
+from flowy.local.large import Store
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.pool import START_METHODS, Pool, StartMethod
-from flowy.local.segments import Store
 
 _here = threading.local()
 """`_here.above`: the executors whose activities are on this thread, the innermost last."""

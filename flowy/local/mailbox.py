@@ -17,7 +17,7 @@ from typing import Any
 from flowy import serialization
 from flowy._sched import Batch
 from flowy.local.batch import Outcomes, Trouble
-from flowy.local.segments import Hold, Shelf
+from flowy.local.shelf import Hold, Shelf
 
 
 class Mailbox:

@@ -33,8 +33,8 @@ from flowy.local import worker as worker_process
 from flowy.local.batch import Trouble, load_outcomes, to_trouble
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
+from flowy.local.large import Lease, Store
 from flowy.local.mailbox import Mailbox, Parcel, Reply
-from flowy.local.segments import Lease, Store
 from flowy.local.worker import BATCH, FREE, FUNCTION, GARBLED, HEADER, HOLDS, LEAVE, OUTCOMES, STORE
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from typing import Any
 
 from flowy import serialization
 from flowy.errors import describe
-from flowy.local import batch, segments
+from flowy.local import batch, large
 
 PATIENCE = 2.0
 """Seconds for the end of a driver to show in all of its pipes."""
@@ -43,7 +43,7 @@ def main(reading: int, writing: int, lifeline: int) -> None:
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    desks: list[segments.Desk] = []
+    desks: list[large.Desk] = []
     watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
     watch.start()
     for stream in (sys.stdout, sys.stderr):
@@ -65,7 +65,7 @@ def main(reading: int, writing: int, lifeline: int) -> None:
             elif kind == FUNCTION:
                 functions.pop(number, None)
             elif kind == STORE:
-                desks.append(segments.Desk(payload))
+                desks.append(large.Desk(payload))
             elif kind == FREE:
                 desks[0].take_back(serialization.loads(payload))
             else:
@@ -94,7 +94,7 @@ def _serve(
     number: int,
     payload: bytes,
     writing: int,
-    desk: segments.Desk,
+    desk: large.Desk,
 ) -> None:
     try:
         which, calls, keywords = serialization.load_calls(payload)
@@ -126,7 +126,7 @@ def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
         os._exit(0)  # the driver is gone
 
 
-def _watch(lifeline: int, desks: list[segments.Desk]) -> None:
+def _watch(lifeline: int, desks: list[large.Desk]) -> None:
     """Leave at once when the driver is gone, also in the middle of a task; tidy up behind it."""
     while os.read(lifeline, 1):
         pass
