@@ -20,7 +20,7 @@ verbs of workflow code), `replay` (the keyed door) and `local.driver` (the fast 
 
 cimport cython
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.buffer cimport PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t
@@ -55,6 +55,7 @@ cdef object CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
 
 MAX_NESTING = 500            # containers an argument may nest: what C pickle takes safely
 cdef int DEEPEST_ARGUMENT = 500
+cdef Py_ssize_t LARGE = 1 << 16          # bytes from which an atom is taken for an object: see serialization
 cdef int DEEPEST_VALUE = 5000    # of waited-for and returned containers, which stay in this process
 
 
@@ -150,6 +151,7 @@ cdef enum:
     MEMBER = 8               # of a map, which hears when it is known
     COMPACT = 16             # its arguments are with its map
     SHIPPED = 32             # went along with what it waits for; its outcome comes after that
+    OF_MAP = 128             # stands for a known member whose value is not opened yet
     ALONE = 64               # never goes along: a worker died of the message that it was in
 
 cdef struct Node:
@@ -179,6 +181,51 @@ cdef struct Tally:           # per dependency
     int32_t asked
     int32_t done
     int32_t failed
+
+
+# ---------------------------------------------------------------- values that are elsewhere
+
+cdef class Unopened:
+    """A value that is elsewhere: `load` brings it, when workflow code looks. As an argument it stays shut."""
+
+    def load(self):
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Shared(Unopened):
+    """A value that its owner will not change: an engine may put it where all tasks find it."""
+    cdef readonly object value
+    cdef public object place         # the engine's: where it is
+
+    def __init__(self, value):
+        self.value = value
+
+    def load(self):
+        return self.value
+
+
+cdef Py_ssize_t size_of(x) except -1:
+    """Bytes of a large buffer, 0 if it is small or in pieces."""
+    cdef Py_buffer b
+    cdef Py_ssize_t size
+    try:
+        PyObject_GetBuffer(x, &b, PyBUF_SIMPLE)
+    except Exception:
+        return 0
+    size = b.len
+    PyBuffer_Release(&b)
+    return size if size >= LARGE else 0
+
+
+def address_of(x):
+    """Where the memory of a buffer begins."""
+    cdef Py_buffer b
+    PyObject_GetBuffer(x, &b, PyBUF_SIMPLE)
+    try:
+        return <size_t>b.buf
+    finally:
+        PyBuffer_Release(&b)
 
 
 # ---------------------------------------------------------------- what sits in arguments
@@ -223,11 +270,13 @@ cdef inline int kind_of(object x) except -1:
 cdef inline bint is_atom(object x):
     cdef PyTypeObject *t = Py_TYPE(x)
     return (t == <PyTypeObject *>int or t == <PyTypeObject *>str or t == <PyTypeObject *>float
-            or x is None or t == <PyTypeObject *>bool or t == <PyTypeObject *>bytes)
+            or x is None or t == <PyTypeObject *>bool
+            or (t == <PyTypeObject *>bytes and len(<bytes>x) < LARGE))
 
 cdef struct Walk:
     bint copying             # containers are copied even where nothing in them changes
     bint objects             # met a mutable or unknown object
+    bint opening             # unopened values are opened
     int deepest
     int32_t failed           # the failed result that finished first, or -1
     Ints pending             # results not known yet, in the order they were met
@@ -667,6 +716,7 @@ cdef class Map:
     cdef bint exhausted
     cdef bint asked              # a WantDraw is out
     cdef bint face_alive
+    cdef bint unopened           # there have been values that are elsewhere
     cdef bint settled            # the node is done, and may be gone
     cdef bint early              # a member was known before it was taken
     cdef bint single             # one input: members are called with an item, not with a row
@@ -872,6 +922,7 @@ cdef class Run:
     """
     cdef readonly tuple names
     cdef readonly Outbox outbox
+    cdef bint unopened                   # there have been unopened values
     cdef readonly object outcome       # Complete, Fail or Restart, once ended
     cdef readonly object exception     # what the workflow raised, if it failed
     cdef readonly list unlooked        # the first failures that nobody may have looked at
@@ -1050,6 +1101,9 @@ cdef class Run:
             payload = n.payload
             n.payload = NULL
             n.state = FREE
+            if n.flags & OF_MAP:
+                self.members.pop(id, None)
+                n = &self.nodes[id]
             n.call = self.free_node
             self.free_node = id
             Py_XDECREF(payload)      # last: this may run any code
@@ -1151,6 +1205,8 @@ cdef class Run:
             elif self.nodes[t].state != WAITING:
                 self.free_if_unused(t)
             elif kind == GATHER:
+                if not failed and isinstance(<object>self.nodes[id].payload, Unopened):
+                    self.keep_open(id, self.open_early(<object>self.nodes[id].payload))
                 if self.nodes[t].missing == 0:
                     self.finish(t, None, False)
             elif failed:
@@ -1285,10 +1341,13 @@ cdef class Run:
     cdef object reduce_two(self, function, x, y):
         if type(function) is Dependency:
             return self.call_now((<Dependency>function).dep, (x, y))
-        return self.run_aside(function, (self.known(x), self.known(y)))
+        return self.run_aside(function, (self.opened(x), self.opened(y)))
+
+    cdef object opened(self, x):
+        return self.open_value((<Result>x).node) if type(x) is Result else x
 
     cdef object known(self, x):
-        """The value of a finished result, or a plain value."""
+        """The value of a finished result, perhaps unopened, or a plain value."""
         return <object>self.nodes[(<Result>x).node].payload if type(x) is Result else x
 
     cdef object call_now(self, int32_t dep, tuple args):
@@ -1372,6 +1431,7 @@ cdef class Run:
     cdef int resume(self) except -1:
         """Step 3: switch to the code; comes back when it waits or has ended."""
         self.awaited = -1
+        self.outbox.turns += 1
         self.hub = getcurrent()
         self.greenlet.parent = self.hub
         self.running = True
@@ -1393,7 +1453,58 @@ cdef class Run:
         if self.nodes[id].state == FAILED:
             self.see(value)
             raise value.error()
+        return self.open_value(id) if isinstance(value, Unopened) else value
+
+    cdef object open_value(self, int32_t id):
+        """The value of a node that is done; opened at the first look, and kept so."""
+        cdef Map m
+        cdef Py_ssize_t i
+        value = <object>self.nodes[id].payload
+        if not isinstance(value, Unopened):
+            return value
+        if self.nodes[id].flags & OF_MAP:
+            m = self.members[id]
+            i = self.nodes[id].index
+            value = self.open_member(m, i) if i >= m.base else self.load(value, self.key(id), self.names[m.dep])
+        else:
+            name = self.names[self.nodes[id].dep] if self.nodes[id].dep >= 0 else ""
+            value = self.load(value, self.key(id), name)
+        return self.keep_open(id, value)
+
+    cdef object load(self, Unopened value, key, name):
+        try:
+            return value.load()
+        except Exception as error:
+            what = f"its value can't be opened: {type(error).__name__}: {error}"
+            raise Failure(what, key=key, name=name, cause=error).error() from error
+
+    cdef object keep_open(self, int32_t id, value):
+        """The node has the opened value from now on; what is shared stays as it is."""
+        cdef PyObject *before = self.nodes[id].payload
+        if type(<object>before) is not Shared:
+            Py_INCREF(value)
+            self.nodes[id].payload = <PyObject *>value
+            Py_DECREF(<object>before)
         return value
+
+    cdef object open_member(self, Map m, Py_ssize_t i):
+        """The value of a known member of a map; opened at the first look, and kept so."""
+        cdef PyObject *before = m.at(i)
+        if not isinstance(<object>before, Unopened):
+            return <object>before
+        value = self.load(<object>before, f"{self.names[m.dep]}-{m.call}.{i}-0", self.names[m.dep])
+        if type(<object>before) is not Shared and i >= m.base and m.at(i) == before:
+            Py_INCREF(value)
+            m.values[i - m.origin] = <PyObject *>value
+            Py_DECREF(<object>before)
+        return value
+
+    cdef object open_early(self, value):
+        """All that a gathering meets will be looked at: what is copied out now can be written over."""
+        try:
+            return (<Unopened>value).load() if type(value) is not Shared else value
+        except Exception:
+            return value                         # told at the look
 
     cdef int see(self, failure) except -1:
         if not failure.looked:
@@ -1518,6 +1629,7 @@ cdef class Run:
     cdef int conclude(self) except -1:
         cdef Walk w
         start_walk(&w, False, DEEPEST_VALUE)
+        w.opening = True
         try:
             if self.exception is None:
                 value = self.walk_value(self.final_value, &w)
@@ -1593,7 +1705,7 @@ cdef class Run:
         id = self.ask(dep, self.tally[dep].calls, -1, args, kwargs)
         self.tally[dep].calls += 1
         result = self.face(id)
-        if self.outbox.fresh >= self.outbox.full_at:
+        if self.outbox.fresh >= self.outbox.full_at or self.outbox.heavy >= self.outbox.heavy_at:
             self.outbox.overflow()
         return result
 
@@ -1675,6 +1787,13 @@ cdef class Run:
         except UsageError as error:
             raise UsageError(f"{root} of {self.names[dep]}-{call}-0: {error}") from None
 
+    cdef object open_all(self, x):
+        """`x` with the values that are elsewhere in place."""
+        cdef Walk w
+        start_walk(&w, False, DEEPEST_VALUE)
+        w.opening = True
+        return self.walk(x, &w, 0)
+
     cdef object walk_value(self, x, Walk *w):
         try:
             return self.walk(x, w, 0)
@@ -1708,9 +1827,12 @@ cdef class Run:
     cdef tuple arguments(self, int32_t id):
         """(args, kwargs or None) of a call, with values in place of results."""
         cdef Walk w
+        cdef bint opening = self.unopened and (
+            self.outbox.opens or self.lanes[self.nodes[id].dep] != 0)
         call = <object>self.nodes[id].payload
-        if self.nodes[id].flags & HAS_RESULTS:
+        if self.nodes[id].flags & HAS_RESULTS or (opening and self.nodes[id].flags & HAS_OBJECTS):
             start_walk(&w, False, DEEPEST_VALUE)
+            w.opening = opening
             try:
                 call = self.walk(call, &w, 0)
                 if w.pending.n or w.failed >= 0:
@@ -1734,12 +1856,16 @@ cdef class Run:
             return x
         kind = kind_of(x)
         if kind == ATOM:
+            if type(x) is bytes:                     # large: travels on its own
+                w.objects = True
+                if w.copying:
+                    self.outbox.heavy += len(<bytes>x)
             return x
         if kind == RESULT:
             r = <Result>x
             self.own(r)
             if self.nodes[r.node].state == DONE:
-                x = <object>self.nodes[r.node].payload
+                x = self.open_value(r.node) if w.opening else <object>self.nodes[r.node].payload
                 if not is_atom(x):
                     w.objects = True
                 return x
@@ -1751,7 +1877,9 @@ cdef class Run:
             return x
         if kind == OBJECT:
             w.objects = True
-            return x
+            if w.copying and PyObject_CheckBuffer(x):
+                self.outbox.heavy += size_of(x)
+            return (<Unopened>x).load() if w.opening and isinstance(x, Unopened) else x
         if kind == DEPENDENCY:
             raise UsageError(
                 f"the dependency {x.__name__!r} was passed as a value: call it and pass its result")
@@ -1889,8 +2017,10 @@ cdef class Run:
         made = []
         for i in range(m.drawn):
             value = <object>m.values[i]
-            if not w.objects and not is_atom(value):
+            if not is_atom(value):
                 w.objects = True
+                if m.unopened and w.opening:
+                    value = self.open_member(m, i)
             made.append(value)
         return made
 
@@ -1905,6 +2035,7 @@ cdef class Run:
                 return (<Result>x).look()
             self.own(<Result>x)
         start_walk(&w, False, DEEPEST_VALUE)
+        w.opening = True
         try:
             self.walk_value(x, &w)
             if w.pending.n:
@@ -2082,7 +2213,7 @@ cdef class Run:
         self.combine(id, r)
         self.settle_now(id)
         if self.nodes[id].state == DONE:
-            return <object>self.nodes[id].payload
+            return self.open_value(id)
         return result
 
     cdef int settle_now(self, int32_t id) except -1:
@@ -2193,7 +2324,8 @@ cdef class Run:
             self.outbox.enqueue_members(self, m.node, compact)
         if misuse is not None:
             raise misuse
-        if self.running and self.outbox.fresh >= self.outbox.full_at:
+        if self.running and (self.outbox.fresh >= self.outbox.full_at
+                             or self.outbox.heavy >= self.outbox.heavy_at):
             self.outbox.overflow()
         return 0
 
@@ -2272,6 +2404,9 @@ cdef class Run:
         self.nodes[id].finished = m.marks[i - m.origin]
         self.nodes[id].state = FAILED if m.failed is not None and i in m.failed else DONE
         self.set_payload(id, <object>m.at(i), 0)
+        if m.unopened and isinstance(<object>m.at(i), Unopened):
+            self.nodes[id].flags = OF_MAP
+            self.members[id] = m
         return id
 
     cdef int share_users(self, Map m, int32_t id) except -1:
@@ -2385,6 +2520,18 @@ cdef class Run:
         push(&self.advances, source)
         return 0
 
+    cdef bint is_gathered(self, Map m) noexcept:
+        """Whether the code waits for all members, or has returned them: their values will be looked at."""
+        cdef int32_t last = -1 if m.settled else self.nodes[m.node].users
+        cdef int32_t e = last
+        while e >= 0:
+            e = self.edges[e].next
+            if self.nodes[self.edges[e].target].kind == GATHER:
+                return True
+            if e == last:
+                break
+        return False
+
     cdef int complete_members(self, Map m, Py_ssize_t member, list values, Py_ssize_t first, failures,
                               double time) except -1:
         """Events one after the other: members from `member` on are known."""
@@ -2393,7 +2540,11 @@ cdef class Run:
         if self.closed or self.ended:
             return 0
         self.tick(time)
-        if failures is None and not m.nodes and not m.listeners and member >= m.base:
+        for value in values:
+            if not is_atom(value) and isinstance(value, Unopened):
+                self.unopened = m.unopened = True
+                break
+        if failures is None and not m.unopened and not m.nodes and not m.listeners and member >= m.base:
             quiet = max(0, min(n, m.unfinished - 1))
             self.keep_members(m, member, values, quiet)
         for i in range(quiet, n):
@@ -2429,6 +2580,8 @@ cdef class Run:
         if m.listeners or m.nodes and i in m.nodes:
             self.complete(self.member_node(m, i), value, failed, self.clock)
             return 0
+        if m.unopened and isinstance(value, Unopened) and self.is_gathered(m):
+            value = self.open_early(value)
         self.sent -= 1
         self.open -= 1
         self.n_finished += 1
@@ -2570,6 +2723,18 @@ cdef class Run:
             if kind == TIMER:
                 self.nodes[id].holds += 1           # its id stays its own until the driver lets it fire
 
+    def share(self, value):
+        """A result that stands for `value`, which nobody will change."""
+        cdef int32_t id
+        self.check_code("share")
+        id = self.create(SLOT, -1, self.slots_made, -1)
+        self.slots_made += 1
+        result = self.face(id)
+        self.unopened = True
+        self.finish(id, Shared(value), False)
+        self.settle_now(id)
+        return result
+
     def note(self, f):
         """The answer of `f`, asked once in the life of a run and recorded for its replays."""
         self.check_code("side_effect")
@@ -2615,6 +2780,8 @@ cdef class Run:
         if self.closed or self.ended:
             return 0
         self.tick(time)
+        if isinstance(value, Unopened):
+            self.unopened = True
         if self.nodes[id].state == SENT:
             self.sent -= 1
         elif self.nodes[id].state == READY and not self.nodes[id].flags & COMPACT:
@@ -2818,7 +2985,7 @@ cdef class Run:
         state = self.nodes[id].state
         if state == DONE:
             try:
-                return repr(<object>self.nodes[id].payload)
+                return repr(self.open_value(id))
             except Exception as error:
                 return f"<result {self.key(id)}, its repr raised {type(error).__name__}>"
         if state == FAILED:
@@ -2881,7 +3048,7 @@ cdef inline bint is_simple(tuple row):
 
 cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
     w.copying = copying
-    w.objects = False
+    w.objects = w.opening = False
     w.deepest = deepest
     w.failed = -1
     w.pending.v = NULL
@@ -2895,7 +3062,8 @@ cdef class Outbox:
     """The ready tasks of all runs of a driver, first come first served between runs.
 
     Lane 0 holds activities, lane 1 sub-workflows. `on_full` is called from within workflow code after
-    every `full_at` new tasks, so that a driver can send some while the code is still calling.
+    every `full_at` new tasks, and every `heavy_at` bytes of large arguments, so that a driver can send
+    some while the code is still calling.
     """
     cdef object lane0, lane1             # deques of runs that have ready tasks
     cdef readonly Py_ssize_t waiting     # ready activities
@@ -2906,6 +3074,10 @@ cdef class Outbox:
     cdef public object on_full
     cdef public Py_ssize_t full_at
     cdef readonly bint pumping
+    cdef public bint opens               # unopened values among arguments are opened for activities too
+    cdef readonly Py_ssize_t turns       # how often workflow code has gone on
+    cdef public Py_ssize_t heavy_at
+    cdef readonly Py_ssize_t heavy       # bytes of large arguments since `on_full` was last called
     cdef Py_ssize_t fresh
     cdef dict costs
 
@@ -2916,6 +3088,7 @@ cdef class Outbox:
         self.restless = []
         self.broken = []
         self.full_at = sys.maxsize
+        self.opens = True
         self.costs = {}
 
     cdef int enqueue(self, Run run, int32_t id, int lane) except -1:
@@ -2961,6 +3134,7 @@ cdef class Outbox:
                 self.on_full()
             finally:
                 self.pumping = False
+        self.heavy = 0
         return 0
 
     def set_cost(self, function, double seconds):
@@ -3114,6 +3288,9 @@ cdef class Outbox:
             batch.calls = list(chunk.items[first:chunk.taken])
             if chunk.objects is not None:
                 batch.objects = sorted([i - first for i in chunk.objects if first <= i < chunk.taken])
+                if self.opens and run.unopened:
+                    for i in batch.objects:
+                        batch.calls[i] = run.open_all(batch.calls[i])
         m.taken = chunk.first + chunk.taken
         if chunk.taken == chunk.count:
             m.chunks.popleft()
@@ -3253,6 +3430,7 @@ cdef class Batch:
         cdef Walk w
         cdef list made = []
         start_walk(&w, False, DEEPEST_VALUE)
+        w.opening = run.unopened and run.outbox.opens
         try:
             for i in range(len(args)):
                 arg = args[i]

@@ -35,6 +35,7 @@ __all__ = [
     "map",
     "parallel_reduce",
     "restart",
+    "share",
     "side_effect",
     "signal",
     "wait",
@@ -167,6 +168,26 @@ def cancel(result: Any) -> None:
     run = current()
     if type(result) is Result and run is not None:
         run.cancel(result)
+
+
+def share(x: Any) -> Any:
+    """Say that `x` will not change, and get a result that stands for it.
+
+    Worker processes find a shared value in memory, where it is written once, however many tasks get
+    it. Large buffers (from 64 KiB: of arrays, tables, bytes) are written once also without this, but
+    only as long as tasks that got them are on their way; `share` keeps the whole value there, pickle
+    and all, for as long as its result is. Each task has a view of its own: what it changes, no other
+    task sees.
+
+    Without an engine, `x` itself.
+
+    >>> share([1, 2])
+    [1, 2]
+    """
+    run = current()
+    if run is None or run.is_plain or is_result(x):
+        return x
+    return run.share(wait(x))
 
 
 def signal(name: str) -> Any:

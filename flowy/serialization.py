@@ -10,41 +10,48 @@ unpickled. Its neighbours are `local.pool` and `local.worker`, the two ends of t
 
 from __future__ import annotations
 
+import functools
+import io
 import pickle
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from flowy.errors import UsageError, describe
 
 PROTOCOL = 5
 MAX_NESTING = 500
+LARGE = 1 << 16
+"""Bytes from which a buffer travels beside the pickle that it belongs to."""
 _ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
 _HINT = "pass what is needed to make it instead, or use executor='threads'"
 
 loads = pickle.loads
 
 
-def dumps(value: Any) -> bytes:
+Callback = Callable[[pickle.PickleBuffer], bool]
+
+
+def dumps(value: Any, callback: Callback | None = None) -> bytes:
     """`value` as bytes that a worker of this program can load.
 
     Raises:
         Exception: whatever pickling raised; see `explain` for a message with the path.
     """
     try:
-        data = pickle.dumps(value, PROTOCOL)
-    except UsageError:
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=callback)
+    except (UsageError, _HasLarge):
         raise
     except Exception:
-        return _dumps_by_value(value)
-    return _dumps_by_value(value) if _names_local_module(data) else data
+        return _dumps_by_value(value, callback)
+    return _dumps_by_value(value, callback) if _names_local_module(data) else data
 
 
-def _dumps_by_value(value: Any) -> bytes:
+def _dumps_by_value(value: Any, callback: Callback | None = None) -> bytes:
     import cloudpickle
 
-    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL)
+    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL, buffer_callback=callback)
     return data
 
 
@@ -63,6 +70,169 @@ def _names_local_module(data: bytes) -> bool:
         re.search(rb"\x8c." + re.escape(name.encode()), data, re.DOTALL)
         for name in cloudpickle.list_registry_pickle_by_value()
     )
+
+
+class Parts(NamedTuple):
+    """A value taken apart: its pickle, and what is too large to be copied into that."""
+
+    head: bytes | memoryview
+    """Empty: the value is the only blob."""
+    buffers: Sequence[memoryview]
+    """Pickle's own out-of-band buffers (protocol 5)."""
+    blobs: Sequence[Any]
+    """`bytes` and `bytearray` objects, which pickle never lets out, or their memory."""
+
+
+def dump_parts(value: Any) -> Parts:
+    """`value` taken apart, for `load_parts` of another process of this program.
+
+    Raises:
+        Exception: whatever pickling raised.
+    """
+    if type(value) is bytes and len(value) >= LARGE:
+        return Parts(b"", [], [memoryview(value)])
+    buffers: list[memoryview] = []
+
+    def take(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous
+            return True
+        if raw.nbytes < LARGE:
+            return True
+        buffers.append(raw)
+        return False
+
+    if holds_blob(value):
+        return _dump_blobs(value, buffers, take)
+    try:
+        data = pickle.dumps(value, PROTOCOL, buffer_callback=take)
+    except UsageError:
+        raise
+    except Exception:
+        return _dump_blobs(value, buffers, take, by_value=True)
+    if _names_local_module(data):
+        return _dump_blobs(value, buffers, take, by_value=True)
+    return Parts(data, buffers, [])
+
+
+class _HasLarge(Exception):
+    """Ends a pickling; tells of no error."""
+
+
+def dumps_light(value: Any) -> bytes | None:
+    """As `dumps`, or None if there is a large buffer in `value`, which then was not copied."""
+    try:
+        return dumps(value, _refuse_large)
+    except _HasLarge:
+        return None
+
+
+def _refuse_large(buffer: pickle.PickleBuffer) -> bool:
+    try:
+        large = buffer.raw().nbytes >= LARGE
+    except BufferError:  # not contiguous
+        return True
+    if large:
+        raise _HasLarge
+    return True
+
+
+def holds_blob(value: Any, depth: int = 4) -> bool:
+    """Whether a large bytes object is near the top of `value`; long containers are not searched."""
+    kind = type(value)
+    if kind is bytes or kind is bytearray:
+        return len(value) >= LARGE
+    if not depth or kind in _ATOMS:
+        return False
+    inside: Any
+    if kind is tuple or kind is list:
+        inside = value
+    elif kind is dict:
+        inside = value.values()
+    else:
+        try:
+            inside = vars(value).values()
+        except TypeError:
+            return False
+    return len(inside) <= 64 and any(holds_blob(item, depth - 1) for item in inside)
+
+
+def _dump_blobs(
+    value: Any,
+    buffers: list[memoryview],
+    take: Callback,
+    *,
+    by_value: bool = False,
+) -> Parts:
+    """The careful way: each object is looked at before it is pickled."""
+    del buffers[:]
+    file = io.BytesIO()
+    pickler = (_by_value_pickler() if by_value else _Pickler)(file, PROTOCOL, buffer_callback=take)
+    pickler.blobs = []
+    pickler.places = {}
+    try:
+        pickler.dump(value)
+    except UsageError:
+        raise
+    except Exception:
+        if by_value:
+            raise
+        return _dump_blobs(value, buffers, take, by_value=True)
+    data = file.getvalue()
+    if not by_value and _names_local_module(data):
+        return _dump_blobs(value, buffers, take, by_value=True)
+    return Parts(data, buffers, pickler.blobs)
+
+
+def _place_blob(pickler: Any, x: Any) -> int | None:
+    """Where a large bytes object is among the blobs: from 1 on, negative for a bytearray."""
+    kind = type(x)
+    if (kind is not bytes and kind is not bytearray) or len(x) < LARGE:
+        return None
+    place: int | None = pickler.places.get(id(x))
+    if place is None:
+        pickler.blobs.append(memoryview(x))
+        place = len(pickler.blobs) if kind is bytes else -len(pickler.blobs)
+        pickler.places[id(x)] = place
+    return place
+
+
+class _Pickler(pickle.Pickler):
+    blobs: list[memoryview]
+    places: dict[int, int]
+    persistent_id = _place_blob
+
+
+@functools.cache
+def _by_value_pickler() -> Any:
+    import cloudpickle
+
+    return type("_ByValuePickler", (cloudpickle.Pickler,), {"persistent_id": _place_blob})
+
+
+class _Unpickler(pickle.Unpickler):
+    blobs: Sequence[Any]
+    made: dict[int, Any]
+
+    def persistent_load(self, place: int) -> Any:
+        if place not in self.made:
+            blob = self.blobs[abs(place) - 1]
+            self.made[place] = bytes(blob) if place > 0 else bytearray(blob)
+        return self.made[place]
+
+
+def load_parts(parts: Parts) -> Any:
+    """The value that was taken apart. It uses the memory of the buffers."""
+    head, buffers, blobs = parts
+    if not len(head):
+        return bytes(blobs[0])
+    if not blobs:
+        return pickle.loads(head, buffers=buffers)
+    unpickler = _Unpickler(io.BytesIO(head), buffers=buffers)
+    unpickler.blobs = blobs
+    unpickler.made = {}
+    return unpickler.load()
 
 
 def dump_function(function: Any, name: str) -> bytes:
@@ -93,13 +263,13 @@ class Work(NamedTuple):
     """Where there are links, a byte for each call: whether its value is needed nowhere else."""
 
 
-def dump_calls(work: Work, objects: Sequence[int]) -> bytes:
-    """A batch as one pickle. Calls that hold objects are pickled each on its own, so that two tasks
-    of a batch never share an object that one of them may change."""
+def dump_calls(work: Work, objects: Sequence[int], apart: Callable[[Any], bytes] | None = None) -> bytes:
+    """A batch as one pickle. Calls that hold objects are pickled each on its own, by `apart` if given,
+    so that two tasks of a batch never share an object that one of them may change."""
     if objects:
         calls, keywords = list(work.calls), dict(work.keywords)
         for i in objects:
-            calls[i] = dumps((calls[i], keywords.pop(i, None)))
+            calls[i] = (apart or dumps)((calls[i], keywords.pop(i, None)))
         work = work._replace(calls=calls, keywords=keywords)
     return dumps((*work, objects))
 

@@ -29,7 +29,8 @@ LAYERS = {
             "_sched _loop serialization",
             "results config replay",
             "clock local local.pool local.worker local.executors local.batch local.batching"
-            " local.functions local.interrupts local.mailbox local.cpus",
+            " local.functions local.interrupts local.mailbox local.cpus"
+            " local.large local.segments local.shelf",
             "local.engine local.driver plain",
             "__init__ __main__ cli demo _version",
         )

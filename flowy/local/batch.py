@@ -10,8 +10,9 @@ threads and in foreign executors.
 from __future__ import annotations
 
 import sys
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flowy import _loop, serialization
@@ -161,36 +162,81 @@ def to_failure(trouble: Trouble | BaseException, key: str, name: str) -> Failure
 _STACK_GLOBAL = b"\x93"
 
 
-def dump_outcomes(outcomes: Outcomes) -> bytes:
+_LIGHT = 1 << 10
+"""A batch whose values are smaller than this on average is not searched for a large one."""
+
+Keep = Callable[[serialization.Parts], Any]
+
+
+def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
     """Outcomes as bytes: one pickle, as long as no value in it could hinder the others.
 
     Values whose pickle names a class or function may fail to load: each gets bytes of its own then
-    (protocol 5 names them by the opcode STACK_GLOBAL only, see `pickletools`).
+    (protocol 5 names them by the opcode STACK_GLOBAL only, see `pickletools`). So does a batch that
+    holds a large value: `keep` is given the parts of that, and what it returns travels instead.
     """
     troubles = {
         i: tuple(to_trouble(error) if isinstance(error, BaseException) else error)
         for i, error in outcomes.failures.items()
     }
-    rest = (outcomes.first, troubles, outcomes.spent)
-    try:
-        data = serialization.dumps((False, outcomes.values, *rest))
-        if outcomes.atoms or _STACK_GLOBAL not in data:
-            return data
-    except Exception:
-        pass
-    values: list[bytes | None] = []
-    for position, value in enumerate(outcomes.values, outcomes.first):
+    kept: dict[int, Any] = {}
+    rest = (outcomes.first, troubles, outcomes.spent, kept)
+    plain = outcomes.atoms
+    if keep is None or not _surely_large(outcomes.values, plain):
         try:
-            values.append(serialization.dumps(value))
+            whole = (False, outcomes.values, *rest)
+            data = serialization.dumps(whole) if keep is None else serialization.dumps_light(whole)
+            if data is not None:
+                if len(data) < max(serialization.LARGE, _LIGHT * len(outcomes.values)):
+                    keep = None
+                if plain and (keep is None or not _any_large(outcomes.values)):
+                    return data
+                if keep is None and _STACK_GLOBAL not in data:
+                    return data
+        except Exception:
+            pass
+    values: list[bytes | None] = []
+    began = time.perf_counter()
+    for position, value in enumerate(outcomes.values, outcomes.first):
+        pickled = None
+        try:
+            if keep is None:
+                pickled = serialization.dumps(value)
+            else:
+                parts = serialization.dump_parts(value)
+                if parts.buffers or parts.blobs or len(parts.head) >= serialization.LARGE:
+                    kept[position] = tuple(keep(parts))
+                else:
+                    pickled = bytes(parts.head)
+        except OSError as error:
+            troubles[position] = tuple(Trouble(f"its value: {describe(error)}", "", None))
         except Exception as error:
-            values.append(None)
             troubles[position] = tuple(_unpicklable(error, value))
+        values.append(pickled)
+    if kept and outcomes.spent:
+        # Writing is work too: else large values travel by the hundred, all in fresh memory.
+        share = (time.perf_counter() - began) / len(outcomes.spent)
+        for function, (calls, seconds) in outcomes.spent.items():
+            outcomes.spent[function] = (calls, seconds + share)
     return serialization.dumps((True, values, *rest))
 
 
-def load_outcomes(data: bytes | memoryview) -> Outcomes:
-    """The outcomes behind `dump_outcomes`' bytes; a value that can't be loaded fails its own task."""
-    single, values, first, troubles, spent = serialization.loads(data)
+def _surely_large(values: Sequence[Any], plain: bool) -> bool:
+    """Whether a few values are better looked at one by one before any is copied."""
+    return _any_large(values) if plain and len(values) < 8 else len(values) == 1 and not plain
+
+
+def _any_large(values: Sequence[Any]) -> bool:
+    return any(type(value) is bytes and len(value) >= serialization.LARGE for value in values)
+
+
+def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None = None) -> Outcomes:
+    """The outcomes behind `dump_outcomes`' bytes; a value that can't be loaded fails its own task.
+
+    Args:
+        arrive: makes the stand-in of a large value from what was kept of it.
+    """
+    single, values, first, troubles, spent, kept = serialization.loads(data)
     failures: dict[int, Trouble | BaseException] = {i: Trouble(*t) for i, t in troubles.items()}
     if single:
         for i, pickled in enumerate(values):
@@ -201,6 +247,9 @@ def load_outcomes(data: bytes | memoryview) -> Outcomes:
             except Exception as error:
                 values[i] = None
                 failures[first + i] = _unloadable(error)
+        for position, recipe in kept.items():
+            assert arrive is not None
+            values[position - first] = arrive(recipe)
     return Outcomes(first, values, failures, spent)
 
 

@@ -29,6 +29,7 @@ from flowy.local.batching import Batching
 from flowy.local.executors import Executor
 from flowy.local.interrupts import interrupts
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
+from flowy.local.shelf import Shelf
 
 log = logging.getLogger("flowy")
 
@@ -36,6 +37,10 @@ MAX_LIVE = 10_000
 """Sub-workflows whose code is alive at a time; one that waits for others of its own does not count."""
 OVERLAP = 2048
 """So many new tasks, and some are sent while the workflow's code is still calling."""
+HEAVY = 4 << 20
+"""So many bytes of large arguments, and the workflow's code waits a little for them to be sent:"""
+HEAVY_WAIT = 0.02
+"""seconds at most. Memory that comes back is used again; fresh pages cost some twenty times as much."""
 LONGEST_WAIT = 3600.0
 """Seconds that one wait for replies lasts at most: poll(2) counts milliseconds in an int."""
 SLOW_STEP = 1.0
@@ -114,6 +119,11 @@ class Driver:
         self._outbox = Outbox()
         self._outbox.full_at = OVERLAP
         self._outbox.on_full = self._overlap
+        if executor.store is not None and executor.store.places:
+            outbox = self._outbox
+            outbox.opens = False
+            outbox.heavy_at = HEAVY
+            self.mailbox.shelf = Shelf(executor.store, lambda: outbox.turns)
         for number in functions.values():
             self._know_cost(number)
         self._in_flight = 0
@@ -225,8 +235,23 @@ class Driver:
             self._tell_slow_step()
             self._send()
             self._executor.move()
+            if self._outbox.heavy >= self._outbox.heavy_at:
+                self._relieve()
         except BaseException as error:
             self._interrupted = error
+
+    def _relieve(self) -> None:
+        """Hold the code for a moment, so that the memory of large arguments can be used again."""
+        outbox, end = self._outbox, time.monotonic() + HEAVY_WAIT
+        self._send()
+        while outbox.waiting:
+            left = end - time.monotonic()
+            if left <= 0:
+                outbox.heavy_at *= 2  # tasks that take long: don't hold the code up for each
+                return
+            self._executor.move(left)
+            self._send()
+        outbox.heavy_at = HEAVY
 
     def _carry_out_orders(self) -> None:
         """Timers, draws and cancels that the runs asked for."""
@@ -265,6 +290,8 @@ class Driver:
         if self._outbox.ended or not self._executions:
             return
         if not self.mailbox:
+            if self.mailbox.shelf is not None:
+                self.mailbox.shelf.tidy()
             self._executor.collect(self.mailbox, self._patience())
         self._fire_timers()
         for item in self.mailbox.take():
@@ -477,6 +504,8 @@ class Driver:
         self._executions.clear()
         self._timers.clear()
         self._children.clear()
+        if self.mailbox.shelf is not None:
+            self.mailbox.shelf.close()
 
 
 def close(run: _sched.Run, plan: Plan) -> None:

@@ -21,6 +21,7 @@ from flowy import serialization
 from flowy.errors import UsageError
 from flowy.local import batch, cpus
 from flowy.local.functions import FunctionTable
+from flowy.local.large import Store
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.pool import START_METHODS, Pool, StartMethod
 
@@ -48,6 +49,10 @@ class Executor(Protocol):
     def ships(self) -> bool:
         """Whether tasks may go along with what they wait for."""
 
+    @property
+    def store(self) -> Store | None:
+        """Where large values go; None: they stay in calls and values."""
+
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
         """The number of a function, the same in each run for the same function."""
 
@@ -66,8 +71,8 @@ class Executor(Protocol):
     def serves(self) -> bool:
         """Whether this thread is one that runs activities for it, which must not wait for others."""
 
-    def move(self) -> None:
-        """Do what can be done without waiting."""
+    def move(self, seconds: float = 0.0) -> None:
+        """Move bytes; waits until some can be moved, but for at most so many seconds."""
 
     def close(self) -> None:
         """Let go of all that was started."""
@@ -106,6 +111,7 @@ class InlineExecutor:
     size = 1
     pickles = False
     ships = False
+    store = None
 
     def __init__(self) -> None:
         self._functions: FunctionTable[Callable[..., Any]] = FunctionTable()
@@ -138,7 +144,7 @@ class InlineExecutor:
     def serves(self) -> bool:
         return False
 
-    def move(self) -> None:
+    def move(self, seconds: float = 0.0) -> None:
         pass
 
     def close(self) -> None:
@@ -150,6 +156,7 @@ class ThreadExecutor:
 
     pickles = False
     ships = True
+    store = None
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -183,7 +190,7 @@ class ThreadExecutor:
     def serves(self) -> bool:
         return self in _above()
 
-    def move(self) -> None:
+    def move(self, seconds: float = 0.0) -> None:
         pass
 
     def close(self) -> None:
@@ -211,6 +218,7 @@ class FutureExecutor:
     """Batches on a `concurrent.futures.Executor`; threads share objects, others get bytes."""
 
     ships = True
+    store = None
 
     def __init__(self, executor: futures.Executor, size: int, *, owned: bool) -> None:
         self._executor = executor
@@ -270,7 +278,7 @@ class FutureExecutor:
         finally:
             _here.above = ()
 
-    def move(self) -> None:
+    def move(self, seconds: float = 0.0) -> None:
         pass
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from flowy import serialization
 from flowy._sched import Batch
 from flowy.local.batch import Outcomes, Trouble
+from flowy.local.shelf import Hold, Shelf
 from flowy.serialization import Work
 
 
@@ -29,6 +30,8 @@ class Mailbox:
         self._asleep = False
         self.waker: Callable[[], None] | None = None
         """Set while the reader sleeps in something else than `wait`, which this interrupts."""
+        self.shelf: Shelf | None = None
+        """Where the large buffers go of what the reader sends; None: they travel in the message."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -70,6 +73,7 @@ class Parcel:
         "deaths",
         "first",
         "functions",
+        "hold",
         "linked",
         "mailbox",
         "message",
@@ -91,6 +95,8 @@ class Parcel:
         self.received = 0
         self.deaths = 0
         self.message = b""
+        self.hold: Hold | None = None
+        """The large buffers that the message speaks of; until its outcomes are back."""
 
     def work(self) -> Work:
         """The calls of the tasks."""
@@ -109,8 +115,20 @@ class Parcel:
         """
         end = self.first + self.size
         objects = [i - self.first for i in self.batch.objects if self.first <= i < end]
-        self.message = serialization.dump_calls(self.work(), objects)
-        if self.size == len(self.batch) and not self.linked:
+        work, shelf = self.work(), self.mailbox.shelf
+        if shelf is None or not objects:
+            self.message = serialization.dump_calls(work, objects)
+        else:
+            self.message, self.hold = shelf.pack(
+                lambda apart: serialization.dump_calls(work, objects, apart)
+            )
+        if self.size == len(self.batch) and not self.linked and not objects:
+            self.batch.forget_calls()
+
+    def arrived(self) -> None:
+        """All outcomes are back: what was large in the arguments can be used again."""
+        self.hold = None
+        if self.size == len(self.batch):
             self.batch.forget_calls()
 
     def split(self) -> list[Parcel]:
@@ -119,12 +137,13 @@ class Parcel:
         for i, message in enumerate(serialization.split_calls(self.message, self.received)):
             single = Parcel(self.batch, self.mailbox, self.first + self.received + i, 1)
             single.deaths = self.deaths
-            single.message = message
+            single.message, single.hold = message, self.hold
             singles.append(single)
         return singles
 
     def all_failed(self, trouble: Trouble | BaseException) -> Outcomes:
         """The outcomes if all that is left of this parcel failed with `trouble`."""
+        self.hold = None
         left = self.size - self.received
         positions = range(self.received, self.size)
         return Outcomes(self.received, [None] * left, dict.fromkeys(positions, trouble), {})

@@ -34,8 +34,21 @@ from flowy.local import worker as worker_process
 from flowy.local.batch import Trouble, load_outcomes
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
+from flowy.local.large import Lease, Store
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
-from flowy.local.worker import BATCH, FUNCTION, GARBLED, HEADER, OUTCOMES, QUICK, SPIN
+from flowy.local.worker import (
+    BATCH,
+    FREE,
+    FUNCTION,
+    GARBLED,
+    HEADER,
+    HOLDS,
+    LEAVE,
+    OUTCOMES,
+    QUICK,
+    SPIN,
+    STORE,
+)
 
 if TYPE_CHECKING:
     import subprocess
@@ -60,6 +73,10 @@ class Worker:
 
     def __init__(self, method: StartMethod, pools: set[int]) -> None:
         self.held: dict[int, Parcel] = {}
+        self.maker = 0
+        """The number of this worker as a maker of segments."""
+        self.mapped: dict[str, Lease] = {}
+        """Segments that its activities have kept mapped."""
         self.functions: set[int] = set()
         self.output: deque[memoryview] = deque()
         self.input = bytearray()  # the beginning of a message
@@ -147,6 +164,8 @@ class Worker:
 
     def dismiss(self) -> None:
         """Send nothing more: the worker leaves once it has done what it holds."""
+        if not self.output:
+            self.send(LEAVE, 0, b"")
         self._close("writing")
 
     def hang_up(self) -> None:
@@ -303,6 +322,8 @@ class Pool:
         self._poll = select.poll()
         self._poll.register(self._wake_reading, select.POLLIN)
         self._closed = False
+        self._hired = 0
+        self.store = Store()
         _pools.add(self)
         try:
             for _ in range(size):
@@ -370,12 +391,14 @@ class Pool:
             self._followers.remove(mailbox)
             self._pass_lead()
 
-    def move(self) -> None:
-        """Move what can be moved without waiting."""
+    def move(self, seconds: float = 0.0) -> None:
+        """Move what can be moved; waits for that, but for at most so many seconds."""
         interrupts.hold(self._wake)
         try:
-            if self._led(self._move, 0.0):
+            if self._led(self._move, seconds):
                 self._pass_lead()
+            elif seconds:
+                time.sleep(min(seconds, 0.001))
         finally:
             interrupts.let_go()
 
@@ -408,6 +431,7 @@ class Pool:
                 pause = min(0.02, pause * 1.5)
             worker.hang_up()
         self._workers.clear()
+        self.store.close()
         for descriptor in (self._wake_reading, self._wake_writing):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -415,7 +439,7 @@ class Pool:
 
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
-        mine = [self._wake_reading, self._wake_writing]
+        mine = [self._wake_reading, self._wake_writing, *self.store.descriptors()]
         for worker in self._workers:
             mine += [worker.writing, worker.reading, worker.lifeline, worker.sentinel]
         return [descriptor for descriptor in mine if descriptor >= 0]
@@ -472,6 +496,8 @@ class Pool:
                 parcel = worker.held[number]
                 if kind == OUTCOMES:
                     self._deliver(worker, parcel, number, payload)
+                elif kind == HOLDS:
+                    self._note_mapped(worker, *serialization.loads(payload))
                 elif kind == GARBLED:
                     del worker.held[number]
                     self._unpack(parcel, serialization.loads(payload))
@@ -482,7 +508,7 @@ class Pool:
 
     def _deliver(self, worker: Worker, parcel: Parcel, number: int, payload: memoryview) -> None:
         try:
-            outcomes = load_outcomes(payload)
+            outcomes = load_outcomes(payload, self.store.arrive)
         except Exception as error:
             outcomes = parcel.all_failed(
                 Trouble(
@@ -495,8 +521,18 @@ class Pool:
         parcel.received += len(outcomes.values)
         if parcel.received == parcel.size:
             del worker.held[number]
+            parcel.arrived()
             self._settle(1)
         parcel.mailbox.put(Reply(parcel, outcomes))
+
+    def _note_mapped(self, worker: Worker, came: list[str], went: list[str]) -> None:
+        """Segments that a worker's activities have kept mapped, or no longer have."""
+        for path in went:
+            worker.mapped.pop(path, None)
+        for path in came:
+            lease = self.store.lease(path)
+            if lease is not None:
+                worker.mapped[path] = lease
 
     def _unpack(self, parcel: Parcel, trouble: Trouble) -> None:
         """A batch that could not be unpickled goes again, task by task, to find the culprit."""
@@ -524,6 +560,7 @@ class Pool:
     def _replace(self, worker: Worker) -> None:
         """A worker died: start another; what had not come back goes again, task by task."""
         self._workers.remove(worker)
+        worker.mapped.clear()
         for descriptor in worker.polled():
             del self._by_descriptor[descriptor]
             with contextlib.suppress(KeyError):
@@ -532,6 +569,7 @@ class Pool:
         worker.hang_up()
         while not worker.gone():
             time.sleep(0.001)
+        self.store.bury(worker.maker)
         held = list(worker.held.values())
         running = True
         for parcel in held:
@@ -557,11 +595,15 @@ class Pool:
             self._by_descriptor[descriptor] = worker
             if descriptor != worker.writing:
                 self._poll.register(descriptor, select.POLLIN)
+        self._hired += 1
+        worker.maker = self._hired
+        worker.send(STORE, 0, self.store.hire(worker.maker))
 
     def _hand_out(self) -> None:
         """Give each waiting parcel to the worker that holds the fewest."""
         while self._dropped:
             self._drop(self._dropped.popleft())
+        self.store.take_back()
         while self._waiting and self._workers:
             parcel = self._waiting.popleft()
             worker = min(self._workers, key=_load)
@@ -580,6 +622,9 @@ class Pool:
             if function not in worker.functions:
                 worker.functions.add(function)
                 worker.send(FUNCTION, function, self._functions[function])
+        free = self.store.free_for(worker.maker)
+        if free:
+            worker.send(FREE, 0, serialization.dumps(free))
         self._numbers = (self._numbers + 1) & 0xFFFFFFFF
         worker.held[self._numbers] = parcel
         worker.send(BATCH, self._numbers, parcel.message)

@@ -7,8 +7,10 @@ May not know: runs, graphs, or the user's `__main__`, which it never imports. It
 the other end.
 
 A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
-without payload: forget it) and BATCH (number: the driver's). Back: OUTCOMES, several for one batch if
-it takes long, and GARBLED if the batch could not be unpickled.
+without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go),
+FREE (segments that nobody needs any more) and LEAVE. Back: OUTCOMES, several for one batch if it takes
+long, GARBLED if the batch could not be unpickled, and HOLDS, before the last OUTCOMES, if what segments
+are mapped here after the batch has changed.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from typing import Any
 
 from flowy import serialization
 from flowy.errors import describe
-from flowy.local import batch, cpus
+from flowy.local import batch, cpus, large
 
+PATIENCE = 2.0
+"""Seconds for the end of a driver to show in all of its pipes."""
 HEADER = struct.Struct("<B3xIQ")
-FUNCTION, BATCH, OUTCOMES, GARBLED = range(4)
+FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE = range(8)
 SPIN = 50e-6
 """Seconds that an end looks for a message before it sleeps, if its latest wait was short:"""
 QUICK = 150e-6
@@ -45,7 +49,9 @@ def main(reading: int, writing: int, lifeline: int) -> None:
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(lifeline,), name="flowy-lifeline", daemon=True).start()
+    desks: list[large.Desk] = []
+    watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
+    watch.start()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # whole lines, also where workers share a pipe
@@ -53,13 +59,21 @@ def main(reading: int, writing: int, lifeline: int) -> None:
     incoming = Incoming(reading)
     while (message := incoming.take()) is not None:
         kind, number, payload = message
+        if kind == LEAVE:
+            break
         if kind == FUNCTION and payload:
             functions[number] = _load(payload)
         elif kind == FUNCTION:
             functions.pop(number, None)
+        elif kind == STORE:
+            desks.append(large.Desk(payload))
+        elif kind == FREE:
+            desks[0].take_back(serialization.loads(payload))
         else:
-            _serve(functions, number, payload, writing)
+            _serve(functions, number, payload, writing, desks[0])
         del message, payload
+    else:
+        watch.join(PATIENCE)  # the driver was killed: tidy up behind it
     _flush_output()
 
 
@@ -145,7 +159,11 @@ def _load(payload: bytes | bytearray) -> Callable[..., Any]:
 
 
 def _serve(
-    functions: dict[int, Callable[..., Any]], number: int, payload: bytes | bytearray, writing: int
+    functions: dict[int, Callable[..., Any]],
+    number: int,
+    payload: bytes | bytearray,
+    writing: int,
+    desk: large.Desk,
 ) -> None:
     try:
         work = serialization.load_calls(payload)
@@ -154,10 +172,18 @@ def _serve(
         _write(writing, GARBLED, number, serialization.dumps(trouble))
         return
 
-    def flush(outcomes: batch.Outcomes) -> None:
-        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes))
+    keep = desk.keep if desk.places else None
 
-    flush(batch.run_calls(functions, work, flush=flush, isolate=True))
+    def flush(outcomes: batch.Outcomes) -> None:
+        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
+
+    outcomes = batch.run_calls(functions, work, flush=flush, isolate=True)
+    data = batch.dump_outcomes(outcomes, keep)
+    del outcomes, work  # what they had mapped is free, unless the activities kept it
+    came, went = desk.holdings()
+    if came or went:
+        _write(writing, HOLDS, number, serialization.dumps((came, went)))
+    _write(writing, OUTCOMES, number, data)
 
 
 def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
@@ -170,11 +196,15 @@ def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
         os._exit(0)  # the driver is gone
 
 
-def _watch(lifeline: int) -> None:
-    """Leave at once when the driver is gone, also in the middle of a task."""
+def _watch(lifeline: int, desks: list[large.Desk]) -> None:
+    """Leave at once when the driver is gone, also in the middle of a task; tidy up behind it."""
     while os.read(lifeline, 1):
         pass
-    os._exit(1)
+    try:
+        for desk in desks:
+            desk.sweep()
+    finally:
+        os._exit(1)
 
 
 def _flush_output() -> None:
