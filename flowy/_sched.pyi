@@ -92,7 +92,8 @@ class Reduction: ...
 class Chunk: ...
 
 @final
-class Map: ...
+class Map:
+    owner: Any
 
 @final
 class MapIterator:

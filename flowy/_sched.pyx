@@ -722,6 +722,7 @@ cdef class Map:
     cdef bint single             # one input: members are called with an item, not with a row
     cdef Py_ssize_t iterators
     cdef int32_t progress        # node that finishes with the next draw, or -1
+    cdef public object owner     # whatever the driver wants to find here
     cdef object failure          # of the inputs, raised where the members end
     cdef list listeners          # nodes of reductions and watches that take the members
 
@@ -3087,7 +3088,7 @@ cdef class Outbox:
         self.ended = []
         self.restless = []
         self.broken = []
-        self.full_at = sys.maxsize
+        self.full_at = self.heavy_at = sys.maxsize
         self.opens = True
         self.costs = {}
 

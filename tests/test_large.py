@@ -643,3 +643,28 @@ def test_batches_of_small_values_are_one_pickle() -> None:
 
         assert dump_outcomes(outcomes, refuse) == dump_outcomes(outcomes)
         assert load_outcomes(dump_outcomes(outcomes, refuse)).values == values
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_large_inputs_are_drawn_as_they_are_done_with(executor: str, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    done.touch()
+    ahead = []
+
+    def use(data: bytes, path: str) -> int:
+        with open(path, "ab", buffering=0) as file:
+            file.write(b".")
+        return len(data)
+
+    def inputs() -> Iterator[bytes]:
+        for i in range(100):
+            ahead.append(i - done.stat().st_size)
+            yield bytes([i]) * MB
+
+    def factory(use: Any) -> Any:
+        return lambda: sum(flowy.map(use, inputs(), [str(done)] * 100))
+
+    w = flowy.LocalWorkflow(factory, 2, executor=executor)
+    w.conf_activity("use", use)
+    assert w.run() == 100 * MB
+    assert max(ahead) <= 24

@@ -15,6 +15,7 @@ import heapq
 import itertools
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Context
@@ -91,6 +92,23 @@ class Execution:
         self.run: _sched.Run | None = None
 
 
+class Drawing:
+    """What the inputs of one lazy map are like."""
+
+    __slots__ = ("size", "step")
+
+    def __init__(self) -> None:
+        self.size = 0.0
+        """Bytes of an input, as far as it is large."""
+        self.step = 16
+        """So many are drawn at a time; few at first, as they may be large."""
+
+    def learn(self, drawn: int, heavy: int) -> None:
+        """Take in that so many inputs came to so many bytes."""
+        self.size = max(0, heavy) / drawn
+        self.step = max(1, int(HEAVY / self.size)) if self.size else sys.maxsize
+
+
 class Driver:
     """The loop of one thread over one executor.
 
@@ -130,6 +148,7 @@ class Driver:
         self._live = 0
         self._executions: set[Execution] = set()
         self._children: list[tuple[int, int, Batch, int]] = []
+        self._wants: list[tuple[_sched.Run, _sched.Map, int]] = []
         self._timers: list[tuple[float, int, _sched.Run, int]] = []
         self._order = itertools.count()
         self._interrupted: BaseException | None = None
@@ -254,19 +273,41 @@ class Driver:
         outbox.heavy_at = HEAVY
 
     def _carry_out_orders(self) -> None:
-        """Timers, draws and cancels that the runs asked for."""
+        """Timers, draws and cancels that the runs asked for, and what they ask for then."""
+        while self._outbox.restless or self._outbox.broken:
+            self._take_orders()
+            self._draw()
+        self._draw()
+
+    def _take_orders(self) -> None:
         for run in self._outbox.take_restless():
             for order, target in run.take_orders():
                 if isinstance(order, events.StartTimer):
                     due = time.monotonic() + order.seconds
                     heapq.heappush(self._timers, (due, next(self._order), run, target))
                 elif isinstance(order, events.WantDraw):
-                    self.mailbox.put((run.draw, target, order.room, time.time()))
+                    self._wants.append((run, target, order.room))
                 elif isinstance(order, events.CancelTask):
                     self.mailbox.put((self._cancel_task, run, target, order.key))
         for run, node, error in self._outbox.take_broken():
             failure = Failure.of(error, key=run.key_of(node), name=run.name_of(node))
             self.mailbox.put((run.fail_node, node, failure, time.time()))
+
+    def _draw(self) -> None:
+        """Draw inputs of lazy maps; large ones only as those before them are done with."""
+        wants, self._wants = self._wants, []
+        for run, lazy, room in wants:
+            if lazy.owner is None:
+                lazy.owner = Drawing()
+            drawing: Drawing = lazy.owner
+            if drawing.size * (self._outbox.waiting + self._in_flight) > HEAVY:
+                self._wants.append((run, lazy, room))
+                continue
+            n, heavy = min(room, drawing.step), self._outbox.heavy
+            self._step_began = time.monotonic()
+            run.draw(lazy, n, time.time())
+            self._tell_slow_step()
+            drawing.learn(n, self._outbox.heavy - heavy)
 
     def _cancel_task(self, run: _sched.Run, node: int, key: str) -> None:
         """Cancel what has not started; a sub-workflow is asked to cancel, an activity goes on."""
@@ -503,6 +544,7 @@ class Driver:
                 close(execution.run, execution.plan)
         self._executions.clear()
         self._timers.clear()
+        self._wants.clear()
         self._children.clear()
         if self.mailbox.shelf is not None:
             self.mailbox.shelf.close()
