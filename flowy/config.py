@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 from flowy.errors import UsageError
 
 Factory = Callable[..., Callable[..., Any]]
 
+_CO_VARIADIC = 0x04 | 0x08
+"""Code flags of `*args` and `**kwargs`."""
 
-@dataclass
+
 class Plan:
     """A workflow factory and what stands behind each of its dependencies."""
 
-    factory: Factory
-    activities: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    workflows: dict[str, Plan] = field(default_factory=dict)
+    def __init__(self, factory: Factory, activities: dict[str, Callable[..., Any]]) -> None:
+        self.factory = factory
+        self.activities = activities
+        self.workflows: dict[str, Plan] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +68,9 @@ def check_activity(name: str, activity: Any, options: Mapping[str, Any]) -> None
 
 def check_fit(factory: Factory, names: tuple[str, ...]) -> None:
     """Raises `UsageError` unless `factory` can be called with exactly the dependencies `names`."""
-    import inspect  # here, because `import flowy` should be quick
+    if _fits_plainly(factory, names):
+        return
+    import inspect  # here, because it takes some milliseconds to import
 
     try:
         signature = inspect.signature(factory)
@@ -94,6 +99,18 @@ def check_fit(factory: Factory, names: tuple[str, ...]) -> None:
     raise UsageError(
         f"the dependencies don't match {describe(factory)}{signature}: {'; '.join(problems)}"
     )
+
+
+def _fits_plainly(factory: Any, names: tuple[str, ...]) -> bool:
+    """Whether an ordinary class or function has exactly these parameters; False: look closer."""
+    function, new = factory, getattr(factory, "__new__", None)
+    if type(factory) is type and new is object.__new__:
+        function = vars(factory).get("__init__")
+    code = getattr(function, "__code__", None)
+    if code is None or type(function) is not FunctionType or vars(function) or code.co_posonlyargcount:
+        return False
+    taken = code.co_varnames[function is not factory : code.co_argcount + code.co_kwonlyargcount]
+    return not code.co_flags & _CO_VARIADIC and sorted(taken) == sorted(names)
 
 
 def describe(factory: Any) -> str:

@@ -33,6 +33,11 @@ loads = pickle.loads
 Callback = Callable[[pickle.PickleBuffer], bool]
 
 
+def prepare() -> None:
+    """Import now what will be needed."""
+    import cloudpickle  # noqa: F401
+
+
 def dumps(value: Any, callback: Callback | None = None) -> bytes:
     """`value` as bytes that a worker of this program can load.
 

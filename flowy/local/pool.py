@@ -325,6 +325,8 @@ class Pool:
         self._hired = 0
         self.store = Store()
         _pools.add(self)
+        if method == "fork":
+            serialization.prepare()  # once, instead of in each worker
         try:
             for _ in range(size):
                 self._hire()

@@ -20,7 +20,7 @@ import mmap
 import os
 import pickle
 import re
-import tempfile
+import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -39,11 +39,20 @@ _NAME = re.compile(r"flowy-([0-9a-f]{16})(?:\.lock|-\d+-\d+)")
 def folders() -> list[str]:
     """Where segments may go, the best first."""
     found = [MEMORY] if os.access(MEMORY, os.W_OK | os.X_OK) else []
-    try:
-        temporary = tempfile.gettempdir()
-    except FileNotFoundError:
-        return found
-    return found if temporary in found else [*found, temporary]
+    temporary = _temporary()
+    return found if temporary is None or temporary in found else [*found, temporary]
+
+
+def _temporary() -> str | None:
+    """The folder for temporary files, by the rules of `tempfile`, which takes long to import."""
+    loaded = sys.modules.get("tempfile")
+    if loaded is not None and loaded.tempdir:
+        return os.fsdecode(loaded.tempdir)
+    given = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    for folder in (*given, "/tmp", "/var/tmp", "/usr/tmp", os.curdir):
+        if folder and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return os.path.abspath(folder)
+    return None
 
 
 # ---- The maker's side.
