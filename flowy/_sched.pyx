@@ -23,6 +23,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
@@ -3221,9 +3222,9 @@ cdef class Outbox:
         elsewhere meanwhile, so only `SPARE` seconds of such go along.
         """
         cdef Py_ssize_t at = batch.ids.n - 1
-        cdef int32_t e, t, last
-        cdef double cost
-        cdef bint apart
+        cdef int32_t e, t, last, dep = -1
+        cdef double cost = 0.0
+        cdef bint apart, here = False
         if at < batch.followed:
             return total                                # the task could not be packed
         if run.nodes[batch.ids.v[at]].flags & ALONE:
@@ -3236,15 +3237,17 @@ cdef class Outbox:
             while e >= 0:
                 e = run.edges[e].next
                 t = run.edges[e].target
-                if (run.nodes[t].kind == TASK and run.nodes[t].state == WAITING
-                        and not run.nodes[t].flags & (SHIPPED | ALONE | HAS_KEYWORDS | MEMBER)
-                        and run.lanes[run.nodes[t].dep] == 0):
+                if run.nodes[t].kind == TASK and run.nodes[t].dep != dep:
+                    dep = run.nodes[t].dep
+                    here = run.lanes[dep] == 0
+                    function = run.functions[dep]
+                    cost = self.cost_of(function)
+                if (here and run.nodes[t].kind == TASK and run.nodes[t].state == WAITING
+                        and not run.nodes[t].flags & (SHIPPED | ALONE | HAS_KEYWORDS | MEMBER)):
                     if run.nodes[t].finished == 0:
                         push(&batch.touched, t)
                     run.nodes[t].finished += 1                       # arguments met in this batch
                     if run.nodes[t].finished == <uint32_t>run.nodes[t].missing:
-                        function = run.functions[run.nodes[t].dep]
-                        cost = self.cost_of(function)
                         if (cost < ALONG_BELOW and total + cost <= budget and batch.ids.n < along
                                 and not (apart and batch.spare + cost > SPARE)
                                 and batch.pack_along(run, t, slot, function, apart)):
@@ -3407,7 +3410,7 @@ cdef class Batch:
             self.flat = single
         elif type(self.which) is list:
             self.which.append(function)
-        elif self.which != function:
+        elif self.which is not function and self.which != function:
             self.which = [self.which] * self.ids.n + [function]
         self.calls.append(args[0] if self.flat else args)
         push(&self.ids, id)
@@ -3429,22 +3432,23 @@ cdef class Batch:
         cdef Py_ssize_t i, n_links = self.links.n
         cdef int32_t missing = run.nodes[id].missing
         cdef Walk w
-        cdef list made = []
+        cdef tuple made = PyTuple_New(len(args))
         start_walk(&w, False, DEEPEST_VALUE)
         w.opening = run.unopened and run.outbox.opens
         try:
             for i in range(len(args)):
                 arg = args[i]
-                if is_atom(arg):
-                    made.append(arg)
-                elif type(arg) is Result and run.nodes[(<Result>arg).node].state < DONE:
+                new = arg
+                if type(arg) is Result and run.nodes[(<Result>arg).node].state < DONE:
                     push(&self.links, <int32_t>self.ids.n)
                     push(&self.links, <int32_t>i)
                     push(&self.links, <int32_t>run.nodes[(<Result>arg).node].finished - 1)
-                    made.append(None)
+                    new = None
                     missing -= 1
-                else:
-                    made.append(run.walk(arg, &w, 0))
+                elif not is_atom(arg):
+                    new = run.walk(arg, &w, 0)
+                Py_INCREF(new)
+                PyTuple_SET_ITEM(made, i, new)
             if missing or w.pending.n or w.failed >= 0:
                 self.links.n = n_links                   # results sit deeper, or it has failed
                 return False
@@ -3458,7 +3462,7 @@ cdef class Batch:
         while self.apart.n < self.ids.n:
             push(&self.apart, 0)
         push(&self.apart, apart)
-        self.add(id, slot, function, tuple(made), False)
+        self.add(id, slot, function, made, False)
         self.linked = True
         run.nodes[id].flags |= SHIPPED
         run.nodes[id].holds += 1                         # until its outcome is there

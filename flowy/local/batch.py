@@ -47,7 +47,7 @@ class Outcomes(NamedTuple):
 
 Flush = Callable[[Outcomes], None]
 
-FLUSH_AFTER = 0.002
+FLUSH_AFTER = 0.004
 """Seconds of work in a batch after which what is done goes back, before the rest is."""
 
 
