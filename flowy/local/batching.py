@@ -2,7 +2,8 @@
 
 Owns: what is known of each activity's time and size, and from it the size of the next batch and how
 many may wait at a worker. A message carries some milliseconds of work and at most a megabyte; a task
-that takes longer than that, or whose time is not known yet, travels alone; what is left is shared evenly.
+that takes longer than that, or whose time is not known yet, travels alone; what is left is shared
+evenly.
 
 May not know: runs, processes. Its neighbour is `driver`, which asks it before each send.
 """
