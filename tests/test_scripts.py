@@ -460,3 +460,17 @@ def test_a_workflow_defined_in_a_function(executor: str) -> None:
     w = flowy.LocalWorkflow(Local, activity_workers=2, executor=executor)
     w.conf_activity("times", times)
     assert w.run(2) == 18
+
+
+IMPORTED = """
+import sys
+import flowy
+slow = {'asyncio', 'boto3', 'cloudpickle', 'concurrent.futures.process', 'multiprocessing', 'numpy',
+        'subprocess', 'uuid'}
+print(sorted(slow & set(sys.modules)))
+"""
+
+
+def test_import_is_light(script: Callable[..., Any]) -> None:
+    """What takes long to import comes in when it is needed."""
+    assert run(script("-c", IMPORTED)) == "[]\n"

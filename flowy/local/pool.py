@@ -196,6 +196,18 @@ class Worker:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status is not None
 
+    def see_off(self, end: float) -> None:
+        """Wait until the process has ended; at the time `end` it is killed."""
+        poll = select.poll()
+        if self.sentinel >= 0:
+            poll.register(self.sentinel, select.POLLIN)
+        while not self.gone():
+            left = end - time.monotonic()
+            if left <= 0:
+                self.kill()
+            # Without a sentinel this is a sleep. It is short at the end too: a kill takes no time.
+            poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
+
     def kill(self) -> None:
         """End the process now."""
         if not self.gone():
@@ -425,12 +437,7 @@ class Pool:
             worker.dismiss()
         end = time.monotonic() + PATIENCE
         for worker in self._workers:
-            pause = 0.0005
-            while not worker.gone():
-                if time.monotonic() > end:
-                    worker.kill()
-                time.sleep(pause)
-                pause = min(0.02, pause * 1.5)
+            worker.see_off(end)
             worker.hang_up()
         self._workers.clear()
         self.store.close()
@@ -570,7 +577,7 @@ class Pool:
         worker.kill()
         worker.hang_up()
         while not worker.gone():
-            time.sleep(0.001)
+            time.sleep(0.001)  # it was killed: no time at all, but its sentinel is closed
         self.store.bury(worker.maker)
         held = list(worker.held.values())
         running = True
