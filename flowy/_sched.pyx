@@ -2522,6 +2522,22 @@ cdef class Run:
         push(&self.advances, source)
         return 0
 
+    cdef bint in_no_hurry(self) noexcept:
+        """Whether the code has returned, or waits for several at once."""
+        return self.code_done or (self.awaited >= 0 and self.nodes[self.awaited].kind == GATHER)
+
+    cdef bint all_gather(self, int32_t id) noexcept:
+        """Whether nothing but gatherings needs this node."""
+        cdef int32_t last = self.nodes[id].users
+        cdef int32_t e = last
+        while e >= 0:
+            e = self.edges[e].next
+            if self.nodes[self.edges[e].target].kind != GATHER:
+                return False
+            if e == last:
+                break
+        return True
+
     cdef bint is_gathered(self, Map m) noexcept:
         """Whether the code waits for all members, or has returned them: their values will be looked at."""
         cdef int32_t last = -1 if m.settled else self.nodes[m.node].users
@@ -3210,8 +3226,9 @@ cdef class Outbox:
                 run.queued1 = False
             else:
                 run.queued0 = False
+        batch.patient = batch.nobody_waits()
         if not len(batch):
-            return self.take(limit, budget, lane) if total >= budget and runs else None
+            return self.take(limit, budget, lane, along) if total >= budget and runs else None
         return batch
 
     cdef double ship_users(self, Batch batch, Run run, int32_t slot, Py_ssize_t along, double total,
@@ -3374,6 +3391,7 @@ cdef class Batch:
     cdef Ints touched                # while it is packed: tasks whose arguments were counted
     cdef Ints apart                  # by position: whether it could run elsewhere meanwhile
     cdef Py_ssize_t followed         # so many had their users looked at
+    cdef readonly bint patient       # nobody waits for one of these outcomes alone
     cdef double spare                # seconds of such
     cdef readonly bint linked        # some of its tasks wait for others of them
     cdef bytes stay                  # by position: whether nobody else needs the value
@@ -3522,6 +3540,17 @@ cdef class Batch:
             if e == last:
                 break
         return n
+
+    cdef bint nobody_waits(self) except -1:
+        """Whether all outcomes are only waited for together with others, at the end or by one wait."""
+        cdef Py_ssize_t i
+        if self.map is not None:
+            return (not self.map.listeners and not self.map.nodes and self.map.run.in_no_hurry()
+                    and self.map.run.all_gather(self.map.node))
+        for i in range(self.ids.n):
+            if not (self.run_of(i).in_no_hurry() and self.run_of(i).all_gather(self.ids.v[i])):
+                return False
+        return True
 
     @property
     def link_bytes(self):

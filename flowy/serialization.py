@@ -266,6 +266,8 @@ class Work(NamedTuple):
     """Triples of int32 (position, argument, source): that argument is the value of an earlier call."""
     stay: bytes = b""
     """Where there are links, a byte for each call: whether its value is needed nowhere else."""
+    patient: bool = False
+    """Whether nobody waits for one of the outcomes alone."""
 
 
 def dump_calls(work: Work, objects: Sequence[int], apart: Callable[[Any], bytes] | None = None) -> bytes:

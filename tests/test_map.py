@@ -351,3 +351,27 @@ def test_values_of_a_forgotten_map_go_as_they_come() -> None:
     assert core.live == 1  # the signal
     core.check()
     core.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "patient"),
+    [
+        (lambda inc: flowy.map(inc, [1, 2]), True),
+        (lambda inc: [inc(1), inc(2)], True),
+        (lambda inc: flowy.wait([inc(1), inc(2)]), True),
+        (lambda inc: flowy.wait(flowy.map(inc, [1, 2])), True),
+        (lambda inc: flowy.wait(inc(1)), False),
+        (lambda inc: inc(inc(1)), False),
+        (lambda inc: flowy.wait(flowy.first(flowy.map(inc, [1, 2]))), False),
+        (lambda inc: flowy.map(inc, [1, 2])[0] + 1, False),
+        (lambda inc: inc(flowy.map(inc, [1, 2])), False),
+    ],
+)
+def test_a_batch_knows_whether_somebody_waits_for_one_of_its_outcomes(body: Any, patient: bool) -> None:
+    outbox = Outbox()
+    core = Run(lambda inc: lambda: body(inc), ("inc",), outbox)
+    core.start()
+    batch = outbox.take(100)
+    assert batch is not None
+    assert batch.patient is patient
+    core.close()

@@ -128,18 +128,3 @@ def test_the_sdist_holds_what_make_test_needs(dists: dict[str, Path]) -> None:
     assert {"Makefile", "setup.py", "flowy/_sched.pyx", "flowy/_sched.pyi", "LICENSE"} <= names
     assert {f"tests/{path.name}" for path in ROOT.glob("tests/*.py")} <= names
     assert not [name for name in names if name.endswith((".so", ".c", ".pyc"))]
-
-
-def test_the_import_brings_nothing_that_takes_long() -> None:
-    heavy = (
-        "asyncio",
-        "boto3",
-        "cloudpickle",
-        "inspect",
-        "multiprocessing",
-        "numpy",
-        "psutil",
-        "subprocess",
-    )
-    code = f"import sys, flowy; print([name for name in {heavy} if name in sys.modules])"
-    assert done(sys.executable, "-c", code, cwd=ROOT) == "[]\n"

@@ -102,7 +102,14 @@ class Parcel:
         """The calls of the tasks."""
         batch, first, end = self.batch, self.first, self.first + self.size
         if self.size == len(batch):
-            return Work(batch.which, batch.calls, batch.keywords, batch.flat, *batch.link_bytes)
+            return Work(
+                batch.which,
+                batch.calls,
+                batch.keywords,
+                batch.flat,
+                *batch.link_bytes,
+                batch.patient,
+            )
         which = batch.which[first:end] if isinstance(batch.which, list) else batch.which
         keywords = {i - first: kwargs for i, kwargs in batch.keywords.items() if first <= i < end}
         return Work(which, batch.calls[first:end], keywords, batch.flat)
