@@ -51,7 +51,7 @@ def test_a_rise_is_followed_at_once() -> None:
     batching.learn({0: (1, 0.02)})
     cost = batching.cost(0)
     assert cost is not None
-    assert cost * 6 > MOST_SECONDS
+    assert cost > 20 * 1e-4
 
 
 def test_replies_count_alike_whatever_number_of_calls_they_are_about() -> None:

@@ -14,8 +14,10 @@ from collections.abc import Mapping
 
 BATCH_SECONDS = 0.004
 """Work in one message: some 50 times what it costs to send and wake (about 50 µs);"""
-MOST_SECONDS = 0.012
-"""up to this while there is much more left than one message, so that no worker ends late by it."""
+MOST_SECONDS = 0.05
+"""up to this while there is much more left than one message, so that no worker ends late by it;"""
+ALONE = 0.005
+"""but tasks that take longer than this on average travel alone."""
 LEAST_SECONDS = 100e-6
 """No message holds less work than this while there is more: it would cost as much as its work."""
 BATCH_BYTES = 1 << 20
@@ -95,8 +97,10 @@ class Batching:
 
     def budget(self, function: int | None, waiting: int, workers: int) -> float:
         """Seconds of work for the next message, if it starts with `function`."""
-        left = waiting * (self.cost(function) or 0.0) / workers
-        return min(MOST_SECONDS, max(BATCH_SECONDS, left / 8))
+        cost = self.cost(function) or 0.0
+        if cost > ALONE:
+            return BATCH_SECONDS
+        return min(MOST_SECONDS, max(BATCH_SECONDS, waiting * cost / workers / 8))
 
     def depth(self, function: int | None, waiting: int, workers: int) -> int:
         """How many messages may be at one worker at a time, if the next starts with `function`.
