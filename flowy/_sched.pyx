@@ -2594,7 +2594,6 @@ cdef class Run:
 
     cdef int complete_member(self, Map m, Py_ssize_t i, object value, bint failed) except -1:
         """One event: a member is known. Nothing moves unless somebody needs it."""
-        cdef Py_ssize_t at
         if m.listeners or m.nodes and i in m.nodes:
             self.complete(self.member_node(m, i), value, failed, self.clock)
             return 0

@@ -407,11 +407,10 @@ class Engine:
 EXECUTORS = {"inline": 100, "threads": 40, "processes": 30}
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_the_local_engine_gives_the_value_of_programs_where_order_is_nothing(executor: str) -> None:
-    engine = Engine(executor)
+def check_settled(engine: Engine, how_many: settings) -> None:
+    """Programs whose value no order can change have it on this engine too."""
 
-    @examples(EXECUTORS[executor])
+    @how_many
     @given(program=SETTLED, inputs=p.INPUTS)
     def check(program: p.Program, inputs: tuple[int, ...]) -> None:
         wanted = end_word(o.play(program, inputs, {}, o.oldest))
@@ -419,6 +418,11 @@ def test_the_local_engine_gives_the_value_of_programs_where_order_is_nothing(exe
 
     with engine.workflow:
         check()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_the_local_engine_gives_the_value_of_programs_where_order_is_nothing(executor: str) -> None:
+    check_settled(Engine(executor), examples(EXECUTORS[executor]))
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

@@ -14,12 +14,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import oracle as o
-import programs as p
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_property import NOISE, SETTLED, Engine, alike, end_word
+from test_property import NOISE, Engine, check_settled, examples
 
 import flowy
 from flowy._sched import Batch, Outbox, Run
@@ -271,16 +269,7 @@ def test_the_engine_gives_the_value_of_programs_when_all_that_can_travels_togeth
     engine = Engine(executor)
     engine.workflow._batching = Quick()
 
-    @settings(
-        max_examples=100 if executor == "threads" else 40, deadline=None, suppress_health_check=NOISE
-    )
-    @given(program=SETTLED, inputs=p.INPUTS)
-    def check(program: p.Program, inputs: tuple[int, ...]) -> None:
-        wanted = end_word(o.play(program, inputs, {}, o.oldest))
-        assert alike(engine.run(program, inputs), wanted)
-
-    with engine.workflow:
-        check()
+    check_settled(engine, examples(100 if executor == "threads" else 40))
 
 
 class Links:
