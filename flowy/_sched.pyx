@@ -3387,6 +3387,7 @@ cdef class Batch:
     cdef Py_ssize_t member           # the first
     cdef Py_ssize_t members          # how many
     cdef Ints links                  # (position, argument, source) of those that go along
+    cdef Py_ssize_t settled          # so much of `links` is of runs whose tasks are all packed
     cdef Ints touched                # while it is packed: tasks whose arguments were counted
     cdef Ints apart                  # by position: whether it could run elsewhere meanwhile
     cdef Py_ssize_t followed         # so many had their users looked at
@@ -3507,22 +3508,19 @@ cdef class Batch:
         uses = <int32_t *>calloc(self.ids.n, sizeof(int32_t))
         if uses == NULL:
             raise MemoryError()
-        for i in range(0, self.links.n, 3):
+        for i in range(self.settled, self.links.n, 3):
             uses[links[i + 2]] += 1
             stay[links[i + 2]] = 1
-        for i in range(0, self.links.n, 3):
+        for i in range(self.settled, self.links.n, 3):
             target, source = links[i], links[i + 2]
-            if self.owners.v[target] == slot:
-                args = <tuple>run.nodes[self.ids.v[target]].payload
-                arg = PyTuple_GET_ITEM(args, links[i + 1])
-                # One reference each, from the arguments here: then no code can ever look at it.
-                if (Py_REFCNT(arg) != uses[source] or Py_REFCNT(<PyObject *>args) != 2
-                        or run.nodes[self.ids.v[source]].holds != 1 + self.own_holds(run, source)
-                        or self.count_users(run, source) != uses[source]):
-                    uses[source] = -1
-        for i in range(0, self.links.n, 3):
-            if uses[links[i + 2]] < 0 or self.owners.v[links[i]] != slot and links[i + 2] >= kept:
-                stay[links[i + 2]] = 0
+            args = <tuple>run.nodes[self.ids.v[target]].payload
+            arg = PyTuple_GET_ITEM(args, links[i + 1])
+            # One reference each, from the arguments here: then no code can ever look at it.
+            if (Py_REFCNT(arg) != uses[source] or Py_REFCNT(<PyObject *>args) != 2
+                    or run.nodes[self.ids.v[source]].holds != 1 + self.own_holds(run, source)
+                    or self.count_users(run, source) != uses[source]):
+                stay[source] = 0
+        self.settled = self.links.n
         free(uses)
         return 0
 

@@ -119,6 +119,29 @@ def test_a_value_that_the_code_still_holds_comes_back() -> None:
     hand.run.close()
 
 
+def test_what_stays_of_one_run_does_not_hang_on_the_next_in_its_message() -> None:
+    def factory(inc: Callable[..., Any]) -> Callable[[], Any]:
+        def run() -> Any:
+            a = inc(0)
+            b = inc(a)
+            return [a, inc(b)]
+
+        return run
+
+    hand = Hand(factory, inc=lambda x: x + 1)
+    others = [Run(factory, ("inc",), hand.outbox) for _ in range(2)]
+    for run in (hand.run, *others):
+        run.start()
+    batch = hand.take()
+    assert batch is not None
+    assert hand.outcomes(batch).values == [1, None, 3] * 3
+    hand.complete(batch)
+    for run in (hand.run, *others):
+        run.check()
+        assert run.outcome == Complete([1, 3])
+        run.close()
+
+
 def test_arguments_that_the_code_keeps_hold_the_value() -> None:
     def factory(inc: Callable[..., Any], get: Callable[..., Any]) -> Callable[[], Any]:
         def run() -> Any:
