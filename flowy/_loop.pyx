@@ -16,6 +16,7 @@ from libc.stdint cimport int32_t
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
+from flowy import serialization
 from flowy.errors import UsageError
 
 cdef extern from "Python.h":
@@ -44,6 +45,7 @@ cdef extern from *:
 cdef PyTypeObject *GENERATOR = <PyTypeObject *>GeneratorType
 cdef PyTypeObject *COROUTINE = <PyTypeObject *>CoroutineType
 cdef PyTypeObject *ASYNC_GENERATOR = <PyTypeObject *>AsyncGeneratorType
+cdef Py_ssize_t LARGE = serialization.LARGE
 cdef double SHORT = 5e-7         # seconds; shorter tasks are timed together
 
 
@@ -95,8 +97,8 @@ cdef int add(dict spent, function, Py_ssize_t n, double seconds) except -1:
 def run_calls(functions, work, flush, double flush_after, tuple through, hand_on):
     """Call one after the other.
 
-    Returns (first, values, failures, spent, atoms) of what was not flushed before; `atoms` is true
-    if no value is other than a number, a string, bytes or None.
+    Returns (first, values, failures, spent, small) of what was not flushed before; `small` is true
+    if no value is other than a number, a string, short bytes or None.
 
     Args:
         functions: by number.
@@ -119,7 +121,7 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
     cdef bytearray sources = bytearray(n if n_links else 0)   # by position: whether calls need it
     cdef bint mixed = type(work.which) is list
     cdef bint fine = True
-    cdef bint atoms = True
+    cdef bint small = True
     cdef list which = work.which if mixed else None
     current = which[0] if mixed else work.which
     function = functions[current]
@@ -162,7 +164,9 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
             if not is_atom(value):
                 if is_unfinished(value):
                     raise cant_return(value)
-                atoms = False
+                small = False
+            elif type(value) is bytes and len(<bytes>value) >= LARGE:
+                small = False
             handed = value
             if n_links and not is_atom(value) and sources[i]:
                 handed, failure = hand_on(value)
@@ -190,12 +194,12 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
                 add(spent, current, i + 1 - timed, at - begun)
                 if n_links:
                     give_back(links, n_links, link, known, values, first)
-                flush(first, values, failures, spent, atoms)
+                flush(first, values, failures, spent, small)
                 first, values, failures, spent = i + 1, [], {}, {}
                 begun = flushed = now()
                 timed = i + 1
     add(spent, current, n - timed, now() - begun)
-    return first, values, failures, spent, atoms
+    return first, values, failures, spent, small
 
 
 cdef bint is_broken(int32_t *links, Py_ssize_t link, Py_ssize_t last, dict broken) except -1:

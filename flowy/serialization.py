@@ -125,6 +125,11 @@ class _HasLarge(Exception):
     """Ends a pickling; tells of no error."""
 
 
+def dumps_plain(value: Any) -> bytes:
+    """As `dumps`, for what is known to hold containers, numbers, text and None only."""
+    return pickle.dumps(value, PROTOCOL)
+
+
 def dumps_light(value: Any) -> bytes | None:
     """As `dumps`, or None if there is a large buffer in `value`, which then was not copied."""
     try:

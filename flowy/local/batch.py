@@ -41,8 +41,8 @@ class Outcomes(NamedTuple):
     failures: dict[int, Trouble | BaseException]
     spent: dict[int, tuple[int, float]]
     """By function: how many calls, how many seconds."""
-    atoms: bool = False
-    """Whether all values are sure to be numbers, strings, bytes or None."""
+    small: bool = False
+    """Whether all values are sure to be numbers, strings, short bytes or None."""
 
 
 Flush = Callable[[Outcomes], None]
@@ -165,7 +165,7 @@ def to_failure(trouble: Trouble | BaseException, key: str, name: str) -> Failure
 
 
 _STACK_GLOBAL = b"\x93"
-
+"""The only opcode by which protocol 5 names classes and functions (see `pickletools`)."""
 
 _LIGHT = 1 << 10
 """A batch whose values are smaller than this on average is not searched for a large one."""
@@ -176,31 +176,41 @@ Keep = Callable[[serialization.Parts], Any]
 def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
     """Outcomes as bytes: one pickle, as long as no value in it could hinder the others.
 
-    Values whose pickle names a class or function may fail to load: each gets bytes of its own then
-    (protocol 5 names them by the opcode STACK_GLOBAL only, see `pickletools`). So does a batch that
-    holds a large value: `keep` is given the parts of that, and what it returns travels instead.
+    Values whose pickle names a class or function may fail to load: each gets bytes of its own then.
+    So does a batch that holds a large value: `keep` is given the parts of that, and what it returns
+    travels instead.
     """
+    first, values, failures, spent, small = outcomes
+    if small and not failures:
+        return serialization.dumps_plain((False, values, first, {}, spent, {}))
     troubles = {
         i: tuple(to_trouble(error) if isinstance(error, BaseException) else error)
-        for i, error in outcomes.failures.items()
+        for i, error in failures.items()
     }
-    kept: dict[int, Any] = {}
-    rest = (outcomes.first, troubles, outcomes.spent, kept)
-    plain = outcomes.atoms
-    if keep is None or not _surely_large(outcomes.values, plain):
-        try:
-            whole = (False, outcomes.values, *rest)
-            data = serialization.dumps(whole) if keep is None else serialization.dumps_light(whole)
-            if data is not None:
-                if len(data) < max(serialization.LARGE, _LIGHT * len(outcomes.values)):
-                    keep = None
-                if plain and (keep is None or not _any_large(outcomes.values)):
-                    return data
-                if keep is None and _STACK_GLOBAL not in data:
-                    return data
-        except Exception:
-            pass
+    data = None
+    if small or keep is None or not _surely_large(values):
+        data = _dump_whole((False, values, first, troubles, spent, {}), len(values), small, keep)
+    return _dump_apart(outcomes, troubles, keep) if data is None else data
+
+
+def _dump_whole(record: Any, n: int, small: bool, keep: Keep | None) -> bytes | None:
+    """One pickle of all outcomes; None if a value may be large or may fail to load."""
+    try:
+        data = serialization.dumps(record) if keep is None else serialization.dumps_light(record)
+    except Exception:
+        return None
+    if data is None or small:
+        return data
+    if keep is not None and len(data) >= max(serialization.LARGE, _LIGHT * n):
+        return None
+    return None if _STACK_GLOBAL in data else data
+
+
+def _dump_apart(outcomes: Outcomes, troubles: dict[int, Any], keep: Keep | None) -> bytes:
+    """A pickle of each value; the parts of large ones go to `keep`."""
     values: list[bytes | None] = []
+    kept: dict[int, Any] = {}
+    spent = outcomes.spent
     began = time.perf_counter()
     for position, value in enumerate(outcomes.values, outcomes.first):
         pickled = None
@@ -218,21 +228,20 @@ def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
         except Exception as error:
             troubles[position] = tuple(_unpicklable(error, value))
         values.append(pickled)
-    if kept and outcomes.spent:
+    if kept and spent:
         # Writing is work too: else large values travel by the hundred, all in fresh memory.
-        share = (time.perf_counter() - began) / len(outcomes.spent)
-        for function, (calls, seconds) in outcomes.spent.items():
-            outcomes.spent[function] = (calls, seconds + share)
-    return serialization.dumps((True, values, *rest))
+        share = (time.perf_counter() - began) / len(spent)
+        spent = {function: (calls, seconds + share) for function, (calls, seconds) in spent.items()}
+    return serialization.dumps((True, values, outcomes.first, troubles, spent, kept))
 
 
-def _surely_large(values: Sequence[Any], plain: bool) -> bool:
+def _surely_large(values: Sequence[Any]) -> bool:
     """Whether a few values are better looked at one by one before any is copied."""
-    return _any_large(values) if plain and len(values) < 8 else len(values) == 1 and not plain
+    return len(values) == 1 or (len(values) < 8 and any(_is_large(value) for value in values))
 
 
-def _any_large(values: Sequence[Any]) -> bool:
-    return any(type(value) is bytes and len(value) >= serialization.LARGE for value in values)
+def _is_large(value: Any) -> bool:
+    return type(value) is bytes and len(value) >= serialization.LARGE
 
 
 def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None = None) -> Outcomes:

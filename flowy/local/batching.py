@@ -14,9 +14,9 @@ from collections.abc import Mapping
 
 BATCH_SECONDS = 0.004
 """Work in one message: some 50 times what it costs to send and wake (about 50 µs);"""
-MOST_SECONDS = 0.05
+MOST_SECONDS = 0.07
 """up to this while there is much more left than one message, so that no worker ends late by it;"""
-ALONE = 0.005
+ALONE = 0.008
 """but tasks that take longer than this on average travel alone."""
 LEAST_SECONDS = 100e-6
 """No message holds less work than this while there is more: it would cost as much as its work."""
