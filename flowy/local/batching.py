@@ -19,7 +19,8 @@ MOST_SECONDS = 0.07
 ALONE = 0.008
 """but tasks that take longer than this on average travel alone."""
 LEAST_SECONDS = 100e-6
-"""No message holds less work than this while there is more: it would cost as much as its work."""
+"""No message holds less work than this while there is more: it would cost as much as its work. So the
+last tasks are shared evenly but for as much."""
 BATCH_BYTES = 1 << 20
 """Arguments in one message: what a pipe holds, and no more of the driver's time than that of a batch."""
 QUEUE_BELOW = 0.05
@@ -84,12 +85,12 @@ class Batching:
     def limit(self, function: int | None, waiting: int, workers: int) -> int:
         """The most tasks for the next message, if it starts with `function`.
 
-        Every worker gets its share, and no message is too large.
+        Every worker gets its share, but no message is too small or too large.
         """
         limit = -(-waiting // (2 * workers))
         known = self._of(function)
         if known is not None and known.cost > 0:  # less work than this is not worth a message
-            limit = max(limit, min(int(LEAST_SECONDS / known.cost), -(-waiting // workers)))
+            limit = max(limit, int(LEAST_SECONDS / known.cost))
         limit = min(LARGEST, limit)
         if known is not None and known.size * limit > BATCH_BYTES:
             limit = int(BATCH_BYTES / known.size)
