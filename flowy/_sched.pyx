@@ -44,6 +44,7 @@ from flowy import events
 from flowy.errors import CancelRequested, Failure, InternalError, UnknownLength, UsageError
 
 cdef extern from "Python.h":
+    void PyObject_GC_UnTrack(object)
     PyTypeObject *Py_TYPE(object)
     Py_ssize_t Py_REFCNT(PyObject *)
     PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)
@@ -1725,10 +1726,12 @@ cdef class Run:
                     break
         if simple:
             id = self.create(TASK, dep, call, index)
+            PyObject_GC_UnTrack(args)                # atoms only: the collector would find so much later
             self.set_payload(id, args, 0)
             self.make_ready(id)
         elif not kwargs and self.are_pending(args):
             id = self.create(TASK, dep, call, index)
+            PyObject_GC_UnTrack(args)                # the same for atoms and results
             self.set_payload(id, args, HAS_RESULTS)
             for x in args:
                 if type(x) is Result:
