@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from flowy.local.mailbox import Mailbox
-from flowy.local.pool import Worker
+from flowy.local.process import Worker
 from flowy.local.worker import HEADER, Incoming
 
 SENT = [(0, 7, b"function"), (1, 8, b""), (1, 9, bytes(range(256)) * 2000), (1, 10, b"last")]

@@ -33,7 +33,7 @@ from flowy.errors import UsageError
 from flowy.local.batching import Batching
 from flowy.local.driver import Driver, Execution
 from flowy.local.executors import Executor, ExecutorChoice, check_choice, make_executor
-from flowy.local.pool import StartMethod
+from flowy.local.process import StartMethod
 
 __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
 

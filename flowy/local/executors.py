@@ -23,7 +23,8 @@ from flowy.local import batch, cpus
 from flowy.local.functions import FunctionTable
 from flowy.local.large import Store
 from flowy.local.mailbox import Mailbox, Parcel, Reply
-from flowy.local.pool import START_METHODS, Pool, StartMethod
+from flowy.local.pool import Pool
+from flowy.local.process import START_METHODS, StartMethod
 
 _here = threading.local()
 """`_here.above`: the executors whose activities are on this thread, the innermost last."""

@@ -1,7 +1,7 @@
-"""A pool of worker processes: the only room that starts processes and speaks through pipes.
+"""A pool of worker processes: who holds what, and the moving of bytes between them and drivers.
 
-Owns: the workers, what each of them holds, and the moving of bytes. Descriptors are unbuffered and
-never block, so a full pipe never stops the reading of results.
+Owns: the workers, what each of them holds, and when bytes move. Descriptors are unbuffered and never
+block, so a full pipe never stops the reading of results.
 
     driver ─ submit ─> waiting ─ one at a time ─> worker's pipe ─> worker
        <──── mailbox of whoever sent it <──────── replies <────────┘
@@ -10,7 +10,7 @@ One thread at a time leads: it moves bytes for all drivers and puts each reply i
 driver that sent the batch. Whoever waits for replies becomes the leader when there is none, so a lone
 driver never needs another thread.
 
-May not know: runs, graphs, policy. Neighbours: `driver` above, `worker` at the other end.
+May not know: runs, graphs, policy. Neighbours: `driver` above, `process` below.
 """
 
 from __future__ import annotations
@@ -19,286 +19,38 @@ import contextlib
 import os
 import select
 import signal
-import sys
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from flowy import serialization
-from flowy.errors import UsageError, describe
+from flowy.errors import describe
 from flowy.local import cpus
-from flowy.local import worker as worker_process
 from flowy.local.batch import Trouble, load_outcomes
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
-from flowy.local.large import Lease, Store
+from flowy.local.large import Store
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
+from flowy.local.process import PIPE_BYTES, StartMethod, Worker
 from flowy.local.worker import (
     BATCH,
     FREE,
     FUNCTION,
     GARBLED,
-    HEADER,
     HOLDS,
-    LEAVE,
     OUTCOMES,
     QUICK,
     SPIN,
     STORE,
 )
 
-if TYPE_CHECKING:
-    import subprocess
-
-StartMethod = Literal["spawn", "fork"]
-START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
-
 DEATHS_ALLOWED = 3
 """A task that was running when its worker died this often fails."""
 PATIENCE = 2.0
 """Seconds that an idle worker gets to leave before it is killed."""
-_PIPE_BYTES = 1 << 20
-_F_SETPIPE_SZ = 1031
-_SCRIPT = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from flowy.local.worker import main; main({reading}, {writing}, {lifeline})"
-)
-
-
-class Worker:
-    """One process, its pipes, and what it holds."""
-
-    def __init__(self, method: StartMethod, pools: set[int]) -> None:
-        self.held: dict[int, Parcel] = {}
-        self.maker = 0
-        """The number of this worker as a maker of segments."""
-        self.mapped: dict[str, Lease] = {}
-        """Segments that its activities have kept mapped."""
-        self.functions: set[int] = set()
-        self.output: deque[memoryview] = deque()
-        self.input = bytearray()  # the beginning of a message
-        self.wanted = HEADER.size  # bytes of that message, as far as is known
-        self.busy = False
-        child_reading, self.writing = os.pipe()
-        self.reading, child_writing = os.pipe()
-        lifeline, self.lifeline = os.pipe()
-        mine = (self.writing, self.reading, self.lifeline)
-        theirs = (child_reading, child_writing, lifeline)
-        try:
-            for descriptor in (self.writing, self.reading):
-                os.set_blocking(descriptor, False)
-                _widen(descriptor)
-            start = _fork if method == "fork" else _spawn
-            self.pid, self._process = start(theirs, pools | set(mine))
-        except BaseException:
-            for descriptor in mine:
-                os.close(descriptor)
-            raise
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
-        self.status: int | None = None
-        self.sentinel = _sentinel(self.pid)
-
-    def send(self, kind: int, number: int, payload: bytes) -> None:
-        """Queue a message and write what the pipe takes."""
-        header = HEADER.pack(kind, number, len(payload))
-        if len(payload) < 1 << 16:
-            self.output.append(memoryview(header + payload))
-        else:
-            self.output.append(memoryview(header))
-            self.output.append(memoryview(payload))
-        self.write()
-
-    def write(self) -> None:
-        """Write until the pipe is full; a worker that is gone is noticed when read from."""
-        while self.output:
-            data = self.output[0]
-            try:
-                written = os.write(self.writing, data)
-            except BlockingIOError:
-                return
-            except BrokenPipeError:
-                self.output.clear()
-                return
-            if written == len(data):
-                self.output.popleft()
-            else:
-                self.output[0] = data[written:]
-
-    def read(self, buffers: list[memoryview]) -> int:
-        """Read into the buffers: the number of bytes, 0 at the end of the pipe, -1 if it is empty."""
-        try:
-            return os.readv(self.reading, buffers)
-        except BlockingIOError:
-            return -1
-
-    def messages(self, data: memoryview) -> list[tuple[int, int, memoryview]]:
-        """The messages (kind, number, payload) that are whole now that `data` has come in.
-
-        Payloads are views: of `data`, or of what came in before and is nobody else's now.
-        """
-        if self.input:
-            self.input += data
-            if len(self.input) < self.wanted:
-                return []
-            data = memoryview(self.input)
-            self.input = bytearray()
-        found = []
-        at, end = 0, len(data)
-        self.wanted = HEADER.size
-        while end - at >= HEADER.size:
-            kind, number, length = HEADER.unpack_from(data, at)
-            begin, after = at + HEADER.size, at + HEADER.size + length
-            if after > end:
-                self.wanted = HEADER.size + length
-                break
-            found.append((kind, number, data[begin:after]))
-            at = after
-        if at < end:
-            self.input += data[at:]
-        return found
-
-    def dismiss(self) -> None:
-        """Send nothing more: the worker leaves once it has done what it holds."""
-        if not self.output:
-            self.send(LEAVE, 0, b"")
-        self._close("writing")
-
-    def hang_up(self) -> None:
-        """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
-        self._close("writing", "reading", "lifeline", "sentinel")
-
-    def _close(self, *names: str) -> None:
-        for name in names:
-            descriptor = getattr(self, name)
-            if descriptor >= 0:
-                setattr(self, name, -1)
-                os.close(descriptor)
-
-    def polled(self) -> list[int]:
-        """The descriptors that tell of this worker."""
-        mine = (self.reading, self.writing, self.sentinel)
-        return [descriptor for descriptor in mine if descriptor >= 0]
-
-    def gone(self) -> bool:
-        """Whether the process has ended; notes its exit status (negative: a signal)."""
-        if self.status is not None:
-            return True
-        if self._process is not None:
-            self.status = self._process.poll()
-        else:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-        return self.status is not None
-
-    def see_off(self, end: float) -> None:
-        """Wait until the process has ended; at the time `end` it is killed."""
-        poll = select.poll()
-        if self.sentinel >= 0:
-            poll.register(self.sentinel, select.POLLIN)
-        while not self.gone():
-            left = end - time.monotonic()
-            if left <= 0:
-                self.kill()
-            # Without a sentinel this is a sleep. It is short at the end too: a kill takes no time.
-            poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
-
-    def kill(self) -> None:
-        """End the process now."""
-        if not self.gone():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-
-
-def _sentinel(pid: int) -> int:
-    """A descriptor that is readable once the process has ended; -1 where there is none.
-
-    The end of its pipe alone would not tell, if a process that an activity started lives on and
-    still holds it (pidfd_open(2), Linux 5.3).
-    """
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return -1
-
-
-def _widen(descriptor: int) -> None:
-    """Ask for a larger pipe; the kernel may refuse, and then a smaller one does."""
-    import fcntl
-
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _spawn(descriptors: tuple[int, int, int], _: set[int]) -> tuple[int, subprocess.Popen[bytes] | None]:
-    """A clean interpreter: safe beside threads, and it never imports the user's `__main__`."""
-    import subprocess  # here, because workers import this module's neighbours, and never spawn
-
-    reading, writing, lifeline = descriptors
-    script = _SCRIPT.format(
-        path=[os.path.abspath(p) if p == "" else p for p in sys.path],
-        reading=reading,
-        writing=writing,
-        lifeline=lifeline,
-    )
-    if not sys.executable:
-        raise UsageError("no Python to start workers with (sys.executable is empty): use 'fork'")
-    process = subprocess.Popen(
-        [sys.executable, *_interpreter_flags(), "-c", script],
-        pass_fds=descriptors,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    return process.pid, process
-
-
-def _interpreter_flags() -> list[str]:
-    """The flags that this interpreter was started with, as far as they matter to workers."""
-    flags: list[str] = []
-    if sys.flags.optimize:
-        flags.append("-" + "O" * sys.flags.optimize)
-    if sys.flags.isolated:
-        flags.append("-I")
-    elif sys.flags.no_user_site:
-        flags.append("-s")
-    if sys.flags.dont_write_bytecode:
-        flags.append("-B")
-    if sys.flags.dev_mode:
-        flags += ["-X", "dev"]
-    if sys.flags.utf8_mode:
-        flags += ["-X", "utf8"]
-    return flags + [f"-W{option}" for option in sys.warnoptions]
-
-
-def _fork(descriptors: tuple[int, int, int], others: set[int]) -> tuple[int, None]:
-    """A copy of this process, on request: fast, but unsafe where other threads hold locks."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid:
-        return pid, None
-    code = 1
-    try:
-        os.setsid()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
-        for descriptor in others | _open_descriptors():
-            if descriptor not in descriptors:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-        for number in (signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        worker_process.main(*descriptors)
-        code = 0
-    finally:
-        os._exit(code)
-
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
@@ -323,7 +75,7 @@ class Pool:
         self._numbers = 0
         self._lead = threading.Lock()
         self._leader = 0  # the thread that has it
-        self._buffer = memoryview(bytearray(_PIPE_BYTES))  # what the leader reads into
+        self._buffer = memoryview(bytearray(PIPE_BYTES))  # what the leader reads into
         self._spin = SPIN if cpus.available() > 1 else 0.0
         self._quick = False  # whether the latest wait was a short one
         self._count = threading.Lock()  # of `_in_flight`, which is not the leader's alone
@@ -598,7 +350,7 @@ class Pool:
         self._hire()
 
     def _hire(self) -> None:
-        worker = Worker(self._method, set(self.descriptors()))
+        worker = Worker(self._method, _open_descriptors)
         self._workers.append(worker)
         for descriptor in worker.polled():
             self._by_descriptor[descriptor] = worker
