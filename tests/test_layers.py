@@ -26,11 +26,11 @@ LAYERS = {
     for layer, modules in enumerate(
         (
             "errors events",
-            "_sched _loop serialization",
+            "_sched _loop _lifeline serialization",
             "results config replay",
             "clock local local.pool local.process local.worker local.executors local.batch"
             " local.batching"
-            " local.functions local.interrupts local.mailbox local.cpus"
+            " local.functions local.interrupts local.mailbox local.cpus local.stopping"
             " local.large local.segments local.shelf",
             "local.engine local.driver plain",
             "__init__ __main__ cli demo _version",

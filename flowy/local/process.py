@@ -34,7 +34,7 @@ PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _SCRIPT = (
     "import sys; sys.path[:] = {path!r}; "
-    "from flowy.local.worker import main; main({reading}, {writing}, {lifeline})"
+    "from flowy.local.worker import main; main({reading}, {writing}, {lifeline}, {driver})"
 )
 
 
@@ -156,9 +156,14 @@ class Worker:
         return [descriptor for descriptor in mine if descriptor >= 0]
 
     def gone(self) -> bool:
-        """Whether the process has ended; notes its exit status (negative: a signal)."""
+        """Whether the process has ended; notes its exit status (negative: a signal).
+
+        What it had started goes with it, unless it was told to leave and did.
+        """
         if self.status is not None:
             return True
+        if self.writing >= 0 and _has_ended(self.pid):
+            self._kill_group()
         if self._process is not None:
             self.status = self._process.poll()
         else:
@@ -180,10 +185,24 @@ class Worker:
             poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
 
     def kill(self) -> None:
-        """End the process now."""
-        if not self.gone():
-            with contextlib.suppress(ProcessLookupError):
+        """End the process now, and all that its activities have started; for signal handlers too."""
+        if self.status is None:
+            self._kill_group()
+            with contextlib.suppress(ProcessLookupError):  # it may lead no group yet
                 os.kill(self.pid, signal.SIGKILL)
+
+    def _kill_group(self) -> None:
+        """Nobody else's can have this number: the process is not waited for yet."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; it can still be waited for after that."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except (AttributeError, ChildProcessError):  # macOS before Python 3.13 has no waitid
+        return False
 
 
 def _sentinel(pid: int) -> int:
@@ -218,6 +237,7 @@ def _spawn(
         reading=reading,
         writing=writing,
         lifeline=lifeline,
+        driver=os.getpid(),
     )
     if not sys.executable:
         raise UsageError("no Python to start workers with (sys.executable is empty): use 'fork'")
@@ -252,6 +272,7 @@ def _fork(descriptors: tuple[int, int, int], others: Callable[[], set[int]]) -> 
     """A copy of this process, on request: fast, but unsafe where other threads hold locks."""
     sys.stdout.flush()
     sys.stderr.flush()
+    driver = os.getpid()
     pid = os.fork()
     if pid:
         return pid, None
@@ -267,7 +288,7 @@ def _fork(descriptors: tuple[int, int, int], others: Callable[[], set[int]]) -> 
                     os.close(descriptor)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        worker_process.main(*descriptors)
+        worker_process.main(*descriptors, driver)
         code = 0
     finally:
         os._exit(code)

@@ -26,12 +26,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flowy import serialization
+from flowy import _lifeline, serialization
 from flowy.errors import describe
 from flowy.local import batch, cpus, large
 
 PATIENCE = 2.0
 """Seconds for the end of a driver to show in all of its pipes."""
+TIDYING = 0.3
+"""Seconds that a worker gets to tidy up behind its driver before it is killed."""
 HEADER = struct.Struct("<B3xIQ")
 FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE = range(8)
 SPIN = 50e-6
@@ -40,17 +42,20 @@ QUICK = 150e-6
 """no longer than this, sleep and waking included."""
 
 
-def main(reading: int, writing: int, lifeline: int) -> None:
+def main(reading: int, writing: int, lifeline: int, driver: int) -> None:
     """Serve until the pipe `reading` ends.
 
     Args:
         reading: descriptor of the pipe that brings functions and batches.
         writing: descriptor of the pipe that takes the outcomes.
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
+        driver: the process id of the driver.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _lifeline.guard(lifeline, driver, TIDYING)
     desks: list[large.Desk] = []
-    watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
+    watched = (lifeline, driver, desks)
+    watch = threading.Thread(target=_watch, args=watched, name="flowy-lifeline", daemon=True)
     watch.start()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -196,14 +201,18 @@ def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
         os._exit(0)  # the driver is gone
 
 
-def _watch(lifeline: int, desks: list[large.Desk]) -> None:
-    """Leave at once when the driver is gone, also in the middle of a task; tidy up behind it."""
-    while os.read(lifeline, 1):
-        pass
+def _watch(lifeline: int, driver: int, desks: list[large.Desk]) -> None:
+    """Leave at once when the driver is gone, also in the middle of a task; tidy up behind it.
+
+    What the activities have started goes too, as far as it is in this process's group.
+    """
+    _lifeline.wait_for_end(lifeline, driver)
     try:
         for desk in desks:
             desk.sweep()
     finally:
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
 
