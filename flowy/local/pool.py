@@ -15,6 +15,7 @@ May not know: runs, graphs, policy. Neighbours: `driver` above, `process` below.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -60,6 +61,15 @@ def _open_descriptors() -> set[int]:
     return {d for pool in list(_pools) for d in pool.descriptors()}
 
 
+def end_all() -> None:
+    """The process ends: end all workers and remove all shared memory, whoever still uses them."""
+    for pool in list(_pools):
+        pool.desert()
+
+
+atexit.register(end_all)
+
+
 class Pool:
     """`size` workers, and the parcels on their way."""
 
@@ -86,6 +96,7 @@ class Pool:
         self._poll = select.poll()
         self._poll.register(self._wake_reading, select.POLLIN)
         self._closed = False
+        self._owner = os.getpid()
         self._hired = 0
         self.store = Store()
         _pools.add(self)
@@ -94,6 +105,7 @@ class Pool:
         try:
             for _ in range(size):
                 self._hire()
+                interrupts.check()
         except BaseException:
             self.close()
             raise
@@ -141,7 +153,7 @@ class Pool:
         self._followers.append(mailbox)
         mailbox.waker = self._wake_other
         try:
-            while not mailbox:
+            while not mailbox and not (interrupts.pending and interrupts.here()):
                 left = None if end is None else max(0.0, end - time.monotonic())
                 interrupts.hold(self._wake)
                 try:
@@ -180,9 +192,59 @@ class Pool:
             self._lead.release()
         return True
 
+    def busy(self, mailbox: Mailbox) -> list[Parcel]:
+        """The parcels of a mailbox that are being worked on: of each worker the first it holds."""
+        held = [next(iter(worker.held.copy().values()), None) for worker in self._workers.copy()]
+        return [parcel for parcel in held if parcel is not None and parcel.mailbox is mailbox]
+
+    def kill(self, mailbox: Mailbox) -> None:
+        """Kill the workers that hold something of a mailbox; signal handlers may call this."""
+        for worker in self._holding(mailbox):
+            worker.kill()
+
+    def end(self, mailbox: Mailbox) -> None:
+        """Kill what runs for a closed mailbox; others take the places when there is work for them."""
+        doomed = self._holding(mailbox)
+        self.kill(mailbox)
+        interrupts.hold(self._wake)
+        try:
+            self._led(self._bury, doomed)  # else the leader notices
+        finally:
+            interrupts.let_go()
+
+    def _holding(self, mailbox: Mailbox) -> list[Worker]:
+        return [
+            worker
+            for worker in self._workers.copy()
+            if any(parcel.mailbox is mailbox for parcel in worker.held.copy().values())
+        ]
+
+    def _bury(self, doomed: list[Worker]) -> None:
+        for worker in doomed:
+            if worker in self._workers:
+                self._replace(worker)
+
     def close(self) -> None:
-        """Let the workers go: idle ones leave, busy ones are killed."""
+        """Let the workers go: idle ones leave, busy ones are killed; all of them if a signal comes."""
+        if os.getpid() != self._owner:
+            return  # this is a fork made by the user: the workers are its parent's
         self._closed = True
+        interrupts.hold(self._kill_all)
+        try:
+            if interrupts.pending or interrupts.hurried:
+                self._kill_all()
+            self._see_off()
+        finally:
+            for worker in self._workers:
+                worker.see_off(0.0)
+                worker.hang_up()
+            self._workers.clear()
+            self.store.close()
+            self._close_wakers()
+            _pools.discard(self)
+            interrupts.let_go()
+
+    def _see_off(self) -> None:
         for worker in self._workers:
             if worker.held:
                 worker.kill()
@@ -190,13 +252,27 @@ class Pool:
         end = time.monotonic() + PATIENCE
         for worker in self._workers:
             worker.see_off(end)
-            worker.hang_up()
-        self._workers.clear()
-        self.store.close()
+
+    def _kill_all(self) -> None:
+        for worker in self._workers.copy():
+            worker.kill()
+
+    def _close_wakers(self) -> None:
         for descriptor in (self._wake_reading, self._wake_writing):
             if descriptor >= 0:
                 os.close(descriptor)
         self._wake_reading = self._wake_writing = -1
+
+    def desert(self) -> None:
+        """This process ends, perhaps while other threads use the pool: leave nothing behind."""
+        if os.getpid() != self._owner:
+            return
+        self._closed = True
+        self._kill_all()
+        end = time.monotonic() + PATIENCE
+        for worker in self._workers.copy():
+            worker.see_off(end)
+        self.store.close()
 
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
@@ -335,6 +411,9 @@ class Pool:
         running = True
         for parcel in held:
             self._settle(1)
+            if parcel.mailbox.closed:
+                running = False
+                continue
             if parcel.linked:
                 parcel.mailbox.put(Lost(parcel, killed=running))
                 running = False
@@ -347,7 +426,6 @@ class Pool:
                     single.mailbox.put(Reply(single, single.all_failed(_death(worker))))
                     continue
                 self._again(single)
-        self._hire()
 
     def _hire(self) -> None:
         worker = Worker(self._method, _open_descriptors)
@@ -361,12 +439,18 @@ class Pool:
         worker.send(STORE, 0, self.store.hire(worker.maker))
 
     def _hand_out(self) -> None:
-        """Give each waiting parcel to the worker that holds the fewest."""
+        """Give each waiting parcel to the worker that holds the fewest; hire for those that died."""
         while self._dropped:
             self._drop(self._dropped.popleft())
         self.store.take_back()
-        while self._waiting and self._workers:
+        while self._waiting and not self._closed:
+            if len(self._workers) < self.size:
+                self._hire()
+                continue
             parcel = self._waiting.popleft()
+            if parcel.mailbox.closed:
+                self._settle(1)
+                continue
             worker = min(self._workers, key=_load)
             self._give(worker, parcel)
 

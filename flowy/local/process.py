@@ -167,7 +167,10 @@ class Worker:
         if self._process is not None:
             self.status = self._process.poll()
         else:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has waited for it
+                pid, status = self.pid, 0
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status is not None
