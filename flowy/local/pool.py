@@ -35,7 +35,7 @@ from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.large import Store
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
-from flowy.local.process import PIPE_BYTES, StartMethod, Worker
+from flowy.local.process import PIPE_BYTES, StartMethod, Worker, advise
 from flowy.local.worker import (
     BATCH,
     FREE,
@@ -106,8 +106,11 @@ class Pool:
             for _ in range(size):
                 self._hire()
                 interrupts.check()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            advice = advise(error, size) if isinstance(error, OSError) else None
+            if advice is not None:
+                raise advice from error
             raise
 
     # what drivers ask
@@ -445,14 +448,21 @@ class Pool:
         self.store.take_back()
         while self._waiting and not self._closed:
             if len(self._workers) < self.size:
-                self._hire()
-                continue
+                self._hire_another()
             parcel = self._waiting.popleft()
             if parcel.mailbox.closed:
                 self._settle(1)
                 continue
             worker = min(self._workers, key=_load)
             self._give(worker, parcel)
+
+    def _hire_another(self) -> None:
+        """For one that died; if that can't be now, the others do, as long as there are some."""
+        try:
+            self._hire()
+        except OSError as error:
+            if not self._workers:
+                raise (advise(error, 1) or OSError(f"no worker can start: {error}")) from error
 
     def _drop(self, function: int) -> None:
         """Let the workers forget a function."""

@@ -9,6 +9,8 @@ and `worker`, the code at the other end.
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import select
 import signal
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 StartMethod = Literal["spawn", "fork"]
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
+DESCRIPTORS = 4
+"""What a worker takes of its driver's file descriptors."""
 PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _SCRIPT = (
@@ -53,9 +57,8 @@ class Worker:
         self.input = bytearray()  # the beginning of a message
         self.wanted = HEADER.size  # bytes of that message, as far as is known
         self.busy = False
-        child_reading, self.writing = os.pipe()
-        self.reading, child_writing = os.pipe()
-        lifeline, self.lifeline = os.pipe()
+        pipes = _pipes(3)
+        (child_reading, self.writing), (self.reading, child_writing), (lifeline, self.lifeline) = pipes
         mine = (self.writing, self.reading, self.lifeline)
         theirs = (child_reading, child_writing, lifeline)
         try:
@@ -208,6 +211,38 @@ def _has_ended(pid: int) -> bool:
         return False
 
 
+def _pipes(n: int) -> list[tuple[int, int]]:
+    """So many new pipes, or none if there can't be all of them."""
+    made: list[tuple[int, int]] = []
+    try:
+        for _ in range(n):
+            made.append(os.pipe())
+    except OSError:
+        for descriptor in itertools.chain(*made):
+            os.close(descriptor)
+        raise
+    return made
+
+
+def advise(error: OSError, workers: int) -> UsageError | None:
+    """What to change so that workers can start, if that is known."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        import resource  # here, because it is seldom needed
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return UsageError(
+            f"no room for {workers} worker processes, which take {DESCRIPTORS} file descriptors each: "
+            f"this process may have {most} open; raise that limit (ulimit -n), or set "
+            "activity_workers= to fewer"
+        )
+    if error.errno in (errno.EAGAIN, errno.ENOMEM):
+        return UsageError(
+            f"the system allows no further process ({error.strerror}) for {workers} workers: raise the "
+            "limit (ulimit -u, or that of the container), or set activity_workers= to fewer"
+        )
+    return None
+
+
 def _sentinel(pid: int) -> int:
     """A descriptor that is readable once the process has ended; -1 where there is none.
 
@@ -236,7 +271,7 @@ def _spawn(
 
     reading, writing, lifeline = descriptors
     script = _SCRIPT.format(
-        path=[os.path.abspath(p) if p == "" else p for p in sys.path],
+        path=_import_path(),
         reading=reading,
         writing=writing,
         lifeline=lifeline,
@@ -251,6 +286,14 @@ def _spawn(
         start_new_session=True,
     )
     return process.pid, process
+
+
+def _import_path() -> list[str]:
+    """`sys.path` as it is here; "" is the working directory, which may be gone."""
+    try:
+        return [p or os.getcwd() for p in sys.path]
+    except FileNotFoundError:
+        return [p for p in sys.path if p]
 
 
 def _interpreter_flags() -> list[str]:

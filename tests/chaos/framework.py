@@ -94,8 +94,7 @@ class Driver:
 
     def __init__(self, code: str, *arguments: str, prelude: str = _PRELUDE) -> None:
         self._mark = f"CHAOS_MARK={uuid.uuid4().hex}"
-        root = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self._memory = tempfile.mkdtemp(prefix="chaos-", dir=root)
+        self._memory = tempfile.mkdtemp(prefix="chaos-")  # not in /dev/shm: that is everybody's
         self.folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         """The working directory of the process; its temporary files go elsewhere."""
         self._temporary = tempfile.mkdtemp(prefix="chaos-")
