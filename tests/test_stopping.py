@@ -274,7 +274,9 @@ def _end_soon(begun: str, path: str) -> None:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_workflow_code_is_interrupted_where_it_is(executor: str) -> None:
+def test_workflow_code_is_interrupted_where_it_is(
+    executor: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     seen: list[str] = []
 
     def body(do: Any) -> Any:
@@ -291,6 +293,7 @@ def test_workflow_code_is_interrupted_where_it_is(executor: str) -> None:
     with make(executor) as w:
         assert w.run(body) == "caught"
         assert seen == ["caught", "finally"]
+        assert capfd.readouterr().err == ""
         with pytest.raises(KeyboardInterrupt):
             w.run(lambda do: signal.raise_signal(signal.SIGINT))
         assert w.run(lambda do: do(abs, -3)) == 3

@@ -176,6 +176,8 @@ class Driver:
                 self._carry_out_orders()
                 self._receive()
                 self._settle()
+            if interrupts.came:
+                interrupts.check()
         except (KeyboardInterrupt, Terminated):
             if attended:
                 self._stop(execution)
@@ -356,7 +358,7 @@ class Driver:
             if self.mailbox.shelf is not None:
                 self.mailbox.shelf.tidy()
             self._executor.collect(self.mailbox, self._patience())
-        if interrupts.pending or interrupts.terminated:
+        if interrupts.came:
             interrupts.check()
         self._fire_timers()
         for item in self.mailbox.take():

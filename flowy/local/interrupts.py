@@ -43,6 +43,8 @@ class Interrupts:
         self._reset()
 
     def _reset(self) -> None:
+        self.came = False
+        """Whether there is something to check: a signal has come."""
         self.pending: list[int] = []
         """Signals that wait for the driver to ask."""
         self.terminated = False
@@ -125,12 +127,17 @@ class Interrupts:
     # when they take effect
 
     def check(self) -> None:
-        """Let a signal that waited take effect: called where nothing is half done."""
+        """Let a signal that waited take effect: called where nothing is half done.
+
+        If one has, and yet all goes on, then somebody has caught it.
+        """
         if self.here():
             if self.terminated:
                 self._deliver(signal.SIGTERM, None)
             elif self.pending:
                 self._deliver(self.pending[0], None)
+            else:
+                self.came = self.stopping = self.hurried = False
 
     def open(self) -> None:
         """From now on the user's code is running in the hub: signals take effect at once."""
@@ -164,6 +171,7 @@ class Interrupts:
         if not self._hubs:
             self._pass_on(number, frame)
             return
+        self.came = True
         if number == signal.SIGTERM:
             self.terminated = True
         again = bool(self.pending) and self._surely_ends(number)

@@ -105,7 +105,8 @@ class Pool:
         try:
             for _ in range(size):
                 self._hire()
-                interrupts.check()
+                if interrupts.came:
+                    interrupts.check()
         except BaseException as error:
             self.close()
             advice = advise(error, size) if isinstance(error, OSError) else None
@@ -211,7 +212,8 @@ class Pool:
         self.kill(mailbox)
         interrupts.hold(self._wake)
         try:
-            self._led(self._bury, doomed)  # else the leader notices
+            if self._led(self._bury, doomed):  # else the leader notices
+                self._pass_lead()
         finally:
             interrupts.let_go()
 
