@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from flowy import _loop, serialization
 from flowy.errors import Failure, FailureKind, UsageError, describe
+from flowy.local.status import Page
 from flowy.serialization import Work
 
 _CO_COROUTINE = 0x80
@@ -77,6 +78,7 @@ def run_calls(
     flush_after: float | None = None,
     through: tuple[type[BaseException], ...] = (),
     isolate: bool = False,
+    page: Page | None = None,
 ) -> Outcomes:
     """Call one after the other; returns the outcomes that were not flushed before.
 
@@ -87,12 +89,14 @@ def run_calls(
             if somebody waits for a single outcome.
         through: exceptions that end the loop instead of failing their task.
         isolate: whether a value that goes to later calls of the batch is made anew for each of them.
+        page: where to show which call runs.
     """
     hand_on = pass_copies if isolate else pass_itself
     if flush_after is None:
         flush_after = FLUSH_LATE if work.patient else FLUSH_AFTER
     give = None if flush is None else lambda *parts: flush(Outcomes(*parts))
-    return Outcomes(*_loop.run_calls(functions, work, give, flush_after, through, hand_on))
+    status = None if page is None else page.buffer
+    return Outcomes(*_loop.run_calls(functions, work, give, flush_after, through, hand_on, status))
 
 
 def pass_itself(value: Any) -> tuple[Any, None]:

@@ -22,20 +22,20 @@ from flowy.errors import UsageError
 from flowy.local import worker as worker_process
 from flowy.local.large import Lease
 from flowy.local.mailbox import Parcel
+from flowy.local.status import Page, make_file
 from flowy.local.worker import HEADER, LEAVE
 
 if TYPE_CHECKING:
     import subprocess
 
 StartMethod = Literal["spawn", "fork"]
+Descriptors = tuple[int, int, int, int]
+"""Those of a worker, as its `main` takes them."""
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
 PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
-_SCRIPT = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from flowy.local.worker import main; main({reading}, {writing}, {lifeline})"
-)
+_SCRIPT = "import sys; sys.path[:] = {path!r}; from flowy.local.worker import main; main({descriptors})"
 
 
 class Worker:
@@ -56,8 +56,11 @@ class Worker:
         child_reading, self.writing = os.pipe()
         self.reading, child_writing = os.pipe()
         lifeline, self.lifeline = os.pipe()
+        status = make_file()
+        self.page = Page(status)
+        """What it shows of what it runs; also after its end."""
         mine = (self.writing, self.reading, self.lifeline)
-        theirs = (child_reading, child_writing, lifeline)
+        theirs = (child_reading, child_writing, lifeline, status)
         try:
             for descriptor in (self.writing, self.reading):
                 os.set_blocking(descriptor, False)
@@ -67,6 +70,7 @@ class Worker:
         except BaseException:
             for descriptor in mine:
                 os.close(descriptor)
+            self.page.close()
             raise
         finally:
             for descriptor in theirs:
@@ -142,6 +146,7 @@ class Worker:
     def hang_up(self) -> None:
         """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
         self._close("writing", "reading", "lifeline", "sentinel")
+        self.page.close()
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -207,17 +212,14 @@ def _widen(descriptor: int) -> None:
 
 
 def _spawn(
-    descriptors: tuple[int, int, int], _: Callable[[], set[int]]
+    descriptors: Descriptors, _: Callable[[], set[int]]
 ) -> tuple[int, subprocess.Popen[bytes] | None]:
     """A clean interpreter: safe beside threads, and it never imports the user's `__main__`."""
     import subprocess  # here, because workers import this module's neighbours, and never spawn
 
-    reading, writing, lifeline = descriptors
     script = _SCRIPT.format(
         path=[os.path.abspath(p) if p == "" else p for p in sys.path],
-        reading=reading,
-        writing=writing,
-        lifeline=lifeline,
+        descriptors=", ".join(map(str, descriptors)),
     )
     if not sys.executable:
         raise UsageError("no Python to start workers with (sys.executable is empty): use 'fork'")
@@ -248,7 +250,7 @@ def _interpreter_flags() -> list[str]:
     return flags + [f"-W{option}" for option in sys.warnoptions]
 
 
-def _fork(descriptors: tuple[int, int, int], others: Callable[[], set[int]]) -> tuple[int, None]:
+def _fork(descriptors: Descriptors, others: Callable[[], set[int]]) -> tuple[int, None]:
     """A copy of this process, on request: fast, but unsafe where other threads hold locks."""
     sys.stdout.flush()
     sys.stderr.flush()

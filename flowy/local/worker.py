@@ -29,6 +29,7 @@ from typing import Any
 from flowy import serialization
 from flowy.errors import describe
 from flowy.local import batch, cpus, large
+from flowy.local.status import Page
 
 PATIENCE = 2.0
 """Seconds for the end of a driver to show in all of its pipes."""
@@ -40,14 +41,17 @@ QUICK = 150e-6
 """no longer than this, sleep and waking included."""
 
 
-def main(reading: int, writing: int, lifeline: int) -> None:
+def main(reading: int, writing: int, lifeline: int, status: int) -> None:
     """Serve until the pipe `reading` ends.
 
     Args:
         reading: descriptor of the pipe that brings functions and batches.
         writing: descriptor of the pipe that takes the outcomes.
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
+        status: descriptor of the memory in which to show what runs.
     """
+    page = Page(status)
+    os.close(status)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     desks: list[large.Desk] = []
     watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
@@ -70,7 +74,8 @@ def main(reading: int, writing: int, lifeline: int) -> None:
         elif kind == FREE:
             desks[0].take_back(serialization.loads(payload))
         else:
-            _serve(functions, number, payload, writing, desks[0])
+            page.start(number)
+            _serve(functions, number, payload, writing, desks[0], page)
         del message, payload
     else:
         watch.join(PATIENCE)  # the driver was killed: tidy up behind it
@@ -164,6 +169,7 @@ def _serve(
     payload: bytes | bytearray,
     writing: int,
     desk: large.Desk,
+    page: Page,
 ) -> None:
     try:
         work = serialization.load_calls(payload)
@@ -177,7 +183,7 @@ def _serve(
     def flush(outcomes: batch.Outcomes) -> None:
         _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
 
-    outcomes = batch.run_calls(functions, work, flush=flush, isolate=True)
+    outcomes = batch.run_calls(functions, work, flush=flush, isolate=True, page=page)
     data = batch.dump_outcomes(outcomes, keep)
     del outcomes, work  # what they had mapped is free, unless the activities kept it
     came, went = desk.holdings()
