@@ -28,10 +28,14 @@ class Trouble(NamedTuple):
     """How a call failed, in a form that crosses between processes."""
 
     message: str
-    remote_traceback: str
-    exception: bytes | None
+    remote_traceback: str = ""
+    exception: bytes | None = None
     misused: bool = False
     kind: FailureKind = "failed"
+    timeout: str = ""
+    """Which limit it was that passed."""
+    details: bytes | None = None
+    """The pickled details of its last heartbeat."""
 
 
 class Outcomes(NamedTuple):
@@ -165,6 +169,7 @@ def to_failure(trouble: Trouble | BaseException, key: str, name: str) -> Failure
         kind=made.kind,
         cause=cause,
         remote_traceback=made.remote_traceback,
+        timeout=made.timeout,
     )
 
 
@@ -228,7 +233,7 @@ def _dump_apart(outcomes: Outcomes, troubles: dict[int, Any], keep: Keep | None)
                 else:
                     pickled = bytes(parts.head)
         except OSError as error:
-            troubles[position] = tuple(Trouble(f"its value: {describe(error)}", "", None))
+            troubles[position] = tuple(Trouble(f"its value: {describe(error)}"))
         except Exception as error:
             troubles[position] = tuple(_unpicklable(error, value))
         values.append(pickled)

@@ -13,13 +13,15 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowy.errors import UsageError
 from flowy.local import worker as worker_process
+from flowy.local.batch import Trouble
 from flowy.local.large import Lease
 from flowy.local.mailbox import Parcel
 from flowy.local.status import Page, make_file
@@ -34,8 +36,18 @@ Descriptors = tuple[int, int, int, int]
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
 PIPE_BYTES = 1 << 20
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which `ru_maxrss` counts (getrusage(2))."""
 _F_SETPIPE_SZ = 1031
 _SCRIPT = "import sys; sys.path[:] = {path!r}; from flowy.local.worker import main; main({descriptors})"
+
+
+class Verdict(NamedTuple):
+    """Why a worker was killed: for what its call at this position of this message did."""
+
+    message: int
+    at: int
+    trouble: Trouble
 
 
 class Worker:
@@ -76,6 +88,18 @@ class Worker:
             for descriptor in theirs:
                 os.close(descriptor)
         self.status: int | None = None
+        self.peak = 0
+        """The most memory that it used, in bytes; once it has ended."""
+        self.resident = 0
+        """The memory that it used when last looked at, and when that was (monotonic clock):"""
+        self.measured = 0.0
+        self.verdict: Verdict | None = None
+        """Why it was killed, if that was for what a task did."""
+        self.retiring = False
+        """Whether it gets no more work, and leaves when it has done what it holds."""
+        self.served = 0
+        """Tasks that it was given."""
+        self._reaping = threading.Lock()
         self.sentinel = _sentinel(self.pid)
 
     def send(self, kind: int, number: int, payload: bytes) -> None:
@@ -161,16 +185,24 @@ class Worker:
         return [descriptor for descriptor in mine if descriptor >= 0]
 
     def gone(self) -> bool:
-        """Whether the process has ended; notes its exit status (negative: a signal)."""
-        if self.status is not None:
-            return True
-        if self._process is not None:
-            self.status = self._process.poll()
-        else:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-        return self.status is not None
+        """Whether the process has ended; notes its exit status (negative: a signal) and its memory."""
+        with self._reaping:
+            if self.status is None:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+                if pid:
+                    self.status = os.waitstatus_to_exitcode(status)
+                    self.peak = usage.ru_maxrss * _RSS_UNIT
+                    if self._process is not None:
+                        self._process.returncode = self.status
+            return self.status is not None
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped the process (SIGSTOP)."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+        except (OSError, IndexError):
+            return False
 
     def see_off(self, end: float) -> None:
         """Wait until the process has ended; at the time `end` it is killed."""
@@ -185,10 +217,11 @@ class Worker:
             poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
 
     def kill(self) -> None:
-        """End the process now."""
-        if not self.gone():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        """End the process now. Any thread may do so: it is not reaped meanwhile."""
+        with self._reaping:
+            if self.status is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
 
 
 def _sentinel(pid: int) -> int:
