@@ -2294,7 +2294,7 @@ cdef class Run:
         i = 0
         while i < n:
             j = i
-            if numbers:
+            if numbers and here:
                 j = n
             elif here and m.single and listed:
                 while j < n and is_atom((<list>items)[j]):

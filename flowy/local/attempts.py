@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 
 from flowy import _sched, serialization
 from flowy._sched import Batch
-from flowy.errors import CancelRequested, Failure
+from flowy.errors import Failure
 from flowy.local.batch import Trouble, to_failure
 from flowy.local.batching import Batching
 from flowy.local.deaths import CANCELLED, show_call, tell_deaths
@@ -120,7 +120,7 @@ class Attempts:
         self._order = itertools.count()
         self._parcels: dict[Tracked, list[Attempt]] = {}
         self._open = 0
-        self._turn = False
+        self._turn = True
 
     # what the driver asks
 
@@ -148,11 +148,14 @@ class Attempts:
             if others and queue.options.priority < 0:
                 return None
             if queue.waiting and not queue.is_capped() and self._drop_unwanted(queue):
-                if others and queue.options.priority == 0:
-                    self._turn = not self._turn
-                    return queue if self._turn else None
+                if others and queue.options.priority == 0 and not self._turn:
+                    return None
                 return queue
         return None
+
+    def take_turn(self) -> None:
+        """One of the others was sent."""
+        self._turn = True
 
     def depth(self, queue: Queue) -> int:
         """How many messages may be at one worker, if the next is of this queue."""
@@ -183,6 +186,7 @@ class Attempts:
         attempt = self._parcels[parcel][0]
         attempt.queue.messages += 1
         self.running += parcel.size
+        self._turn = False
         if not self._executor.supervises and (limit := _running_limit(attempt.options)):
             parcel.began = parcel.beat = None if self._executor.tells_start else time.monotonic()
             self._at(time.monotonic() + limit, self._check_running, attempt)
@@ -266,8 +270,8 @@ class Attempts:
             return False
         attempt.cancelled = True
         parcel = attempt.parcel
-        if parcel is None:
-            self._failed(attempt, self._failure(attempt, CANCELLED))
+        if parcel is None or (parcel.size == 1 and not self._executor.has_started(parcel)):
+            self._give_up(attempt)
         elif not self._executor.cancel(parcel, attempt.at - parcel.first):
             self._at(time.monotonic() + GRACE, self._give_up, attempt)
         return True
@@ -358,8 +362,6 @@ class Attempts:
         failure.attempt = attempt.number
         if failure.kind == "timed out" and attempt.details is not None:
             failure.details = serialization.loads(attempt.details)
-        if attempt.cancelled and _is_cancel(failure):
-            failure.kind = "cancelled"
         return failure
 
     def _fail_for_good(self, attempt: Attempt, failure: Failure) -> None:
@@ -427,7 +429,7 @@ class Attempts:
         self._failed(attempt, self._failure(attempt, trouble))
 
     def _give_up(self, attempt: Attempt) -> None:
-        """A cancelled call goes on where it can't be killed."""
+        """A cancelled call does not run, or goes on where it can't be killed."""
         if attempt.parcel is not None:
             self._abandon(attempt.parcel)
         self._failed(attempt, self._failure(attempt, CANCELLED))
@@ -493,7 +495,3 @@ def _may_share(options: Options) -> bool:
 def _running_limit(options: Options) -> float | None:
     limits = [x for x in (options.start_to_close, options.heartbeat) if x is not None]
     return min(limits) if limits else None
-
-
-def _is_cancel(failure: Failure) -> bool:
-    return failure.kind == "cancelled" or isinstance(failure.cause, CancelRequested)

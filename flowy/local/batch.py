@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flowy import _loop, serialization
-from flowy.errors import Failure, FailureKind, UsageError, describe
+from flowy.errors import CancelRequested, Failure, FailureKind, UsageError, describe
 from flowy.local.status import Page
 from flowy.serialization import Work
 
@@ -48,6 +48,11 @@ class Outcomes(NamedTuple):
     """By function: how many calls, how many seconds."""
     small: bool = False
     """Whether all values are sure to be numbers, strings, short bytes or None."""
+
+
+def nothing() -> Outcomes:
+    """What became of a message of one call that was not to begin."""
+    return Outcomes(0, [None], {}, {}, True)
 
 
 Flush = Callable[[Outcomes], None]
@@ -149,6 +154,7 @@ def to_trouble(error: BaseException) -> Trouble:
         text,
         serialization.dump_exception(error),
         isinstance(error, UsageError),
+        "cancelled" if isinstance(error, CancelRequested) else "failed",
     )
 
 

@@ -198,6 +198,7 @@ class Driver:
             self._in_flight += parcel.size
             executor.submit(parcel)
             if self._attempts:
+                self._attempts.take_turn()
                 self._send_attempts()
 
     def _may_send(self) -> bool:
@@ -206,13 +207,17 @@ class Driver:
         if not waiting:
             return False
         depth = self._batching.depth(self._outbox.next_function(), waiting, self._executor.size)
-        return not self._in_flight or self._executor.room(depth) > 0
+        return self._has_room(depth)
+
+    def _has_room(self, depth: int) -> bool:
+        mine = self._in_flight or self._attempts.running
+        return not mine or self._executor.room(depth) > 0
 
     def _send_attempts(self) -> None:
         """Send calls of activities with options, while it is their turn."""
         attempts, executor = self._attempts, self._executor
         while (queue := attempts.choose(self._outbox.waiting)) is not None:
-            if attempts.running and executor.room(attempts.depth(queue)) <= 0:
+            if not self._has_room(attempts.depth(queue)):
                 return
             parcel = attempts.next(queue)
             if executor.pickles:

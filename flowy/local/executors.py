@@ -372,7 +372,7 @@ class FutureExecutor(Unsupervised):
         if self.pickles:
             future = self._executor.submit(batch.run_message, table, parcel.message)
         else:
-            future = self._executor.submit(self._run, table, parcel.work())
+            future = self._executor.submit(self._run, parcel, table)
         self._in_flight.add(future)
 
         def done(future: futures.Future[Any]) -> None:
@@ -395,11 +395,12 @@ class FutureExecutor(Unsupervised):
     def serves(self) -> bool:
         return self in _above()
 
-    def _run(self, *args: Any) -> batch.Outcomes:
+    def _run(self, parcel: Parcel, table: dict[int, Any]) -> batch.Outcomes:
         """The calls of a parcel, in a thread of the executor."""
         _here.above = (*self._made_under, self)
         try:
-            return batch.run_calls(*args)
+            with hosting(parcel) as page:
+                return batch.run_calls(table, parcel.work(), page=page)
         finally:
             _here.above = ()
 

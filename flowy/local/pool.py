@@ -220,7 +220,15 @@ class Pool:
         return False
 
     def abandon(self, parcel: Parcel) -> None:
-        """Nobody waits for the parcel any more; it may go on."""
+        """Nobody waits for a parcel of one task any more: it does not start, unless it has."""
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(parcel)
+            self._settle(1)
+            return
+        for worker in list(self._workers):
+            for number, held in list(worker.held.items()):
+                if held is parcel:
+                    worker.page.drop(number)
 
     def move(self, seconds: float = 0.0) -> None:
         """Move what can be moved; waits for that, but for at most so many seconds."""

@@ -77,6 +77,9 @@ def main(reading: int, writing: int, lifeline: int, status: int) -> None:
             desks[0].take_back(serialization.loads(payload))
         else:
             page.start(number)
+            if page.is_dropped(number):
+                _write(writing, OUTCOMES, number, batch.dump_outcomes(batch.nothing()))
+                continue
             _serve(functions, number, payload, desks[0], host)
         del message, payload
     else:
