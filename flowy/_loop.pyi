@@ -1,5 +1,6 @@
 from collections.abc import Callable, Mapping
 from functools import partial
+from mmap import mmap
 from typing import Any
 
 _Spent = dict[int, tuple[int, float]]
@@ -13,4 +14,5 @@ def run_calls(
     flush_after: float,
     through: tuple[type[BaseException], ...],
     hand_on: Callable[[Any], tuple[Any, Any]],
+    status: bytearray | memoryview | mmap | None = None,
 ) -> tuple[int, list[Any], dict[int, Any], _Spent, bool]: ...

@@ -12,7 +12,7 @@ their names.
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
@@ -94,7 +94,15 @@ cdef int add(dict spent, function, Py_ssize_t n, double seconds) except -1:
     return 0
 
 
-def run_calls(functions, work, flush, double flush_after, tuple through, hand_on):
+cdef struct Page:
+    # The form is that of `local.status`, which has a name for each.
+    uint64_t message
+    int64_t at
+    double began
+    double beat
+
+
+def run_calls(functions, work, flush, double flush_after, tuple through, hand_on, status=None):
     """Call one after the other.
 
     Returns (first, values, failures, spent, small) of what was not flushed before; `small` is true
@@ -108,6 +116,8 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
         through: exceptions that end the loop instead of failing their task.
         hand_on: where a value other than an atom goes to later calls here: returns a function that
             makes it anew for each of them, or the failure of the task that made it.
+        status: the writable buffer of a `local.status.Page`, which always tells which call runs; and
+            since when, if `work.watched` is given.
     """
     cdef list calls = work.calls
     cdef dict keywords = work.keywords
@@ -132,6 +142,13 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
     cdef dict broken = {}
     cdef double begun = now(), flushed = begun, at
     cdef long long tick = ticks()
+    cdef Page unseen
+    cdef Page *page = &unseen
+    cdef bint watched = work.watched is not None
+    cdef uint8_t[::1] buffer
+    if status is not None:
+        buffer = status
+        page = <Page *>&buffer[0]
     for i in range(n_links):
         sources[links[3 * i + 2]] = True
     for i in range(n):
@@ -141,6 +158,9 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
             begun, timed = at, i
             current = which[i]
             function = functions[current]
+        if watched:
+            page.beat = page.began = now()          # before `at`: who reads both never sees them too old
+        page.at = i
         try:
             call = calls[i]
             if link < n_links and links[3 * link] == i:
@@ -194,10 +214,12 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
                 add(spent, current, i + 1 - timed, at - begun)
                 if n_links:
                     give_back(links, n_links, link, known, values, first)
+                page.at = -1
                 flush(first, values, failures, spent, small)
                 first, values, failures, spent = i + 1, [], {}, {}
                 begun = flushed = now()
                 timed = i + 1
+    page.at = -1
     add(spent, current, n - timed, now() - begun)
     return first, values, failures, spent, small
 

@@ -273,6 +273,9 @@ class Work(NamedTuple):
     """Where there are links, a byte for each call: whether its value is needed nowhere else."""
     patient: bool = False
     """Whether nobody waits for one of the outcomes alone."""
+    watched: dict[int, bytes] | None = None
+    """Given where somebody looks how long each call runs: pickled details of the last heartbeat of an
+    earlier attempt, by position."""
 
 
 def dump_calls(work: Work, objects: Sequence[int], apart: Callable[[Any], bytes] | None = None) -> bytes:
@@ -306,9 +309,19 @@ def split_calls(data: bytes, first: int) -> list[bytes]:
     for i in range(first, len(work.calls)):
         which = work.which[i] if type(work.which) is list else work.which
         keywords = {0: work.keywords[i]} if i in work.keywords else {}
-        single = Work(which, [work.calls[i]], keywords, work.flat)
+        single = Work(which, [work.calls[i]], keywords, work.flat, watched=work.watched)
         made.append(dumps((*single, [0] if i in apart else [])))
     return made
+
+
+def peek_call(data: bytes, i: int) -> tuple[Any, Any] | None:
+    """(args, kwargs) of a call in a message; None if it holds objects: they are not opened."""
+    *parts, objects = loads(data)
+    work = Work(*parts)
+    if i in objects:
+        return None
+    call = work.calls[i]
+    return (call,) if work.flat else call, work.keywords.get(i, {})
 
 
 def dump_exception(error: BaseException) -> bytes | None:

@@ -78,7 +78,7 @@ def test_too_few_file_descriptors_are_told(method: str, script: Any) -> None:
     """
     done = finished(script, code)
     told = (
-        "no room for 40 worker processes, which take 4 file descriptors each: this process may have 64 "
+        "no room for 40 worker processes, which take 5 file descriptors each: this process may have 64 "
         "open; raise that limit (ulimit -n), or set activity_workers= to fewer\n"
     )
     assert (done.stdout, done.stderr) == (told * 3 + GOOD, "")

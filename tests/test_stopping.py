@@ -111,9 +111,6 @@ def test_a_second_signal_kills_at_once(number: int, script: Any, eventually: Any
         stopping.GRACE = 1e5
 
         def again():
-            while w._executor is None or not os.path.exists('sleeps'):
-                time.sleep(0.005)
-            pid = w._executor._workers[0].pid
             while not stopping.interrupts.stopping:
                 time.sleep(0.005)
             os.kill(os.getpid(), int(sys.argv[2]))

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import select
-import signal
 import threading
 import time
 import weakref
@@ -28,16 +28,22 @@ from collections.abc import Callable
 from typing import Any
 
 from flowy import serialization
+from flowy._sched import Run
 from flowy.errors import describe
 from flowy.local import cpus
 from flowy.local.batch import Trouble, load_outcomes
+from flowy.local.batching import LARGEST
+from flowy.local.deaths import CANCELLED, tell_death, tell_deaths
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.large import Store
-from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
+from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Parcel, Reply
+from flowy.local.memory import limit_of
 from flowy.local.process import PIPE_BYTES, StartMethod, Worker, advise
+from flowy.local.supervisor import Supervisor
 from flowy.local.worker import (
     BATCH,
+    BEAT,
     FREE,
     FUNCTION,
     GARBLED,
@@ -47,11 +53,15 @@ from flowy.local.worker import (
     SPIN,
     STORE,
 )
+from flowy.options import Options
 
-DEATHS_ALLOWED = 3
-"""A task that was running when its worker died this often fails."""
+STILLBORN = 10
+"""So many workers in a row that die before they did anything, and the pool gives up."""
 PATIENCE = 2.0
 """Seconds that an idle worker gets to leave before it is killed."""
+
+_LAST = 1 << 20
+"""Longer than any queue of a worker."""
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
@@ -71,11 +81,35 @@ atexit.register(end_all)
 
 
 class Pool:
-    """`size` workers, and the parcels on their way."""
+    """`size` workers, and the parcels on their way.
 
-    def __init__(self, size: int, method: StartMethod) -> None:
+    Args:
+        size: how many.
+        method: how they start.
+        memory_limit: see `memory.check_limit`.
+        max_tasks: a worker is replaced after so many tasks.
+    """
+
+    supervises = True
+    tells_start = True
+
+    def __init__(
+        self,
+        size: int,
+        method: StartMethod,
+        memory_limit: float | None = None,
+        max_tasks: int | None = None,
+    ) -> None:
         self.size = size
         self._method = method
+        self._max_tasks = max_tasks
+        self.largest = LARGEST if max_tasks is None else min(LARGEST, max_tasks)
+        self._stillborn = 0  # workers that died in a row before they did anything
+        memory = limit_of(memory_limit, size)
+        self._supervisor = Supervisor(lambda: self._workers, memory)
+        self._broken: Trouble | None = None
+        """Why no worker ever lives."""
+        self._leaving: list[Worker] = []
         self._dropped: deque[int] = deque()  # functions of which the leader tells the workers
         self._functions: FunctionTable[bytes] = FunctionTable(self._dropped.append)
         self._workers: list[Worker] = []
@@ -107,6 +141,8 @@ class Pool:
                 self._hire()
                 if interrupts.came:
                     interrupts.check()
+            if memory is not None:
+                self._supervisor.need(math.inf)
         except BaseException as error:
             self.close()
             advice = advise(error, size) if isinstance(error, OSError) else None
@@ -173,6 +209,43 @@ class Pool:
             self._followers.remove(mailbox)
             self._pass_lead()
 
+    def has_started(self, parcel: Parcel) -> bool:
+        """Whether a worker has begun with the parcel."""
+        for worker in list(self._workers):
+            message = worker.page.read().message
+            if worker.held.get(message) is parcel:
+                return True
+        return False
+
+    def expire(self, parcel: Parcel, at: int, trouble: Trouble) -> bool:
+        """Kill the worker that runs a call; its reply will be `trouble`. False if none does."""
+        return self._supervisor.expire(parcel, at, trouble)
+
+    def cancel(self, parcel: Parcel, at: int) -> bool:
+        """Tell a call that it is cancelled, and kill it if it does not end soon."""
+        self._supervisor.cancel(parcel, at)
+        return True
+
+    def cancel_task(self, run: Run, node: int) -> bool:
+        """The same for a task of a run; whether a worker has it."""
+        for worker in list(self._workers):
+            for parcel in list(worker.held.values()):
+                at = parcel.batch.find(run, node) - parcel.first
+                if parcel.received <= at < parcel.size:
+                    return self.cancel(parcel, at)
+        return False
+
+    def abandon(self, parcel: Parcel) -> None:
+        """Nobody waits for a parcel of one task any more: it does not start, unless it has."""
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(parcel)
+            self._settle(1)
+            return
+        for worker in list(self._workers):
+            for number, held in list(worker.held.items()):
+                if held is parcel:
+                    worker.page.drop(number)
+
     def move(self, seconds: float = 0.0) -> None:
         """Move what can be moved; waits for that, but for at most so many seconds."""
         interrupts.hold(self._wake)
@@ -198,7 +271,7 @@ class Pool:
 
     def busy(self, mailbox: Mailbox) -> list[Parcel]:
         """The parcels of a mailbox that are being worked on: of each worker the first it holds."""
-        held = [next(iter(worker.held.copy().values()), None) for worker in self._workers.copy()]
+        held = [next(iter(worker.held.copy().values()), None) for worker in self._everyone()]
         return [parcel for parcel in held if parcel is not None and parcel.mailbox is mailbox]
 
     def kill(self, mailbox: Mailbox) -> None:
@@ -220,13 +293,13 @@ class Pool:
     def _holding(self, mailbox: Mailbox) -> list[Worker]:
         return [
             worker
-            for worker in self._workers.copy()
+            for worker in self._everyone()
             if any(parcel.mailbox is mailbox for parcel in worker.held.copy().values())
         ]
 
     def _bury(self, doomed: list[Worker]) -> None:
         for worker in doomed:
-            if worker in self._workers:
+            if worker in self._everyone():
                 self._replace(worker)
 
     def close(self) -> None:
@@ -236,14 +309,16 @@ class Pool:
         self._closed = True
         interrupts.hold(self._kill_all)
         try:
+            self._supervisor.close()
             if interrupts.pending or interrupts.hurried:
                 self._kill_all()
             self._see_off()
         finally:
-            for worker in self._workers:
+            for worker in self._everyone():
                 worker.see_off(0.0)
                 worker.hang_up()
             self._workers.clear()
+            self._leaving.clear()
             self.store.close()
             self._close_wakers()
             _pools.discard(self)
@@ -255,12 +330,16 @@ class Pool:
                 worker.kill()
             worker.dismiss()
         end = time.monotonic() + PATIENCE
-        for worker in self._workers:
+        for worker in self._everyone():
             worker.see_off(end)
 
     def _kill_all(self) -> None:
-        for worker in self._workers.copy():
+        for worker in self._everyone():
             worker.kill()
+
+    def _everyone(self) -> list[Worker]:
+        """All workers, those too that get no more work."""
+        return [*self._workers, *self._leaving]
 
     def _close_wakers(self) -> None:
         for descriptor in (self._wake_reading, self._wake_writing):
@@ -275,14 +354,14 @@ class Pool:
         self._closed = True
         self._kill_all()
         end = time.monotonic() + PATIENCE
-        for worker in self._workers.copy():
+        for worker in self._everyone():
             worker.see_off(end)
         self.store.close()
 
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
         mine = [self._wake_reading, self._wake_writing, *self.store.descriptors()]
-        for worker in self._workers:
+        for worker in self._everyone():
             mine += [worker.writing, worker.reading, worker.lifeline, worker.sentinel]
         return [descriptor for descriptor in mine if descriptor >= 0]
 
@@ -338,6 +417,9 @@ class Pool:
                 parcel = worker.held[number]
                 if kind == OUTCOMES:
                     self._deliver(worker, parcel, number, payload)
+                elif kind == BEAT:
+                    at, details = serialization.loads(payload)
+                    parcel.beat_at(at, details)
                 elif kind == HOLDS:
                     self._note_mapped(worker, *serialization.loads(payload))
                 elif kind == GARBLED:
@@ -384,8 +466,8 @@ class Pool:
             trouble = trouble._replace(message=message, misused=True)
             parcel.mailbox.put(Reply(parcel, parcel.all_failed(trouble)))
             return
-        if parcel.linked:
-            parcel.mailbox.put(Lost(parcel, killed=False))
+        if parcel.linked or parcel.options is not None:
+            parcel.mailbox.put(Lost(parcel))
             return
         for single in parcel.split():
             self._again(single)
@@ -400,37 +482,69 @@ class Pool:
         self._waiting.appendleft(single)
 
     def _replace(self, worker: Worker) -> None:
-        """A worker died: start another; what had not come back goes again, task by task."""
-        self._workers.remove(worker)
+        """A worker has ended: what had not come back goes again, which starts another."""
+        (self._leaving if worker in self._leaving else self._workers).remove(worker)
         worker.mapped.clear()
         for descriptor in worker.polled():
             del self._by_descriptor[descriptor]
             with contextlib.suppress(KeyError):
                 self._poll.unregister(descriptor)
         worker.kill()
+        running = worker.page.read()
         worker.hang_up()
         while not worker.gone():
             time.sleep(0.001)  # it was killed: no time at all, but its sentinel is closed
         self.store.bury(worker.maker)
-        held = list(worker.held.values())
-        running = True
-        for parcel in held:
+        self._count_stillborn(worker, running.message)
+        held, worker.held = worker.held, {}
+        for position, (number, parcel) in enumerate(held.items()):
             self._settle(1)
             if parcel.mailbox.closed:
-                running = False
+                self._supervisor.forget(parcel)
                 continue
-            if parcel.linked:
-                parcel.mailbox.put(Lost(parcel, killed=running))
-                running = False
-                continue
-            for single in parcel.split():
-                if running:  # only the first can have been running
-                    running = False
-                    single.deaths += 1
-                if single.deaths >= DEATHS_ALLOWED:
-                    single.mailbox.put(Reply(single, single.all_failed(_death(worker))))
-                    continue
+            begun = number == running.message
+            at = running.at if begun and running.at >= parcel.received else None
+            if not position and at is None and worker.verdict is None:
+                # With nothing running it died of the first thing that it was to do, or to send back.
+                begun = True
+                at = parcel.received if parcel.size - parcel.received == 1 else None
+            self._return(worker, parcel, at, begun)
+
+    def _return(self, worker: Worker, parcel: Parcel, at: int | None, begun: bool) -> None:
+        """What a dead worker had not sent back of a parcel goes again, or fails."""
+        verdict = worker.verdict
+        stopped = verdict is not None and verdict.at == at
+        trouble = verdict.trouble if verdict is not None and stopped else tell_death(worker)
+        cancelled = self._supervisor.forget(parcel)
+        if parcel.linked or parcel.options is not None:
+            parcel.mailbox.put(Lost(parcel, at, trouble, begun=begun, stopped=stopped))
+            return
+        for position, single in enumerate(parcel.split(), parcel.received):
+            if position == at and verdict is None:
+                single.deaths += 1
+            if position == at and stopped:
+                single.mailbox.put(Reply(single, single.all_failed(trouble)))
+            elif position in cancelled:
+                single.mailbox.put(Reply(single, single.all_failed(CANCELLED)))
+            elif single.deaths >= DEATHS_ALLOWED:
+                single.mailbox.put(Reply(single, single.all_failed(tell_deaths(trouble, single.deaths))))
+            else:
                 self._again(single)
+
+    def _retire(self, worker: Worker) -> None:
+        """Let an idle worker go; another will take its place."""
+        self._workers.remove(worker)
+        self._leaving.append(worker)
+        del self._by_descriptor[worker.writing]
+        worker.dismiss()
+
+    def _count_stillborn(self, worker: Worker, message: int) -> None:
+        """Where workers don't live to do anything, nothing that waits will ever run."""
+        self._stillborn = self._stillborn + 1 if worker.held and not message else 0
+        if self._stillborn >= STILLBORN:
+            trouble = tell_death(worker)
+            message_ = f"{STILLBORN} workers in a row died before they did anything; {trouble.message}"
+            self._broken = trouble._replace(message=message_)
 
     def _hire(self) -> None:
         worker = Worker(self._method, _open_descriptors)
@@ -449,14 +563,33 @@ class Pool:
             self._drop(self._dropped.popleft())
         self.store.take_back()
         while self._waiting and not self._closed:
-            if len(self._workers) < self.size:
-                self._hire_another()
-            parcel = self._waiting.popleft()
-            if parcel.mailbox.closed:
+            if self._waiting[0].mailbox.closed:
+                self._waiting.popleft()
                 self._settle(1)
                 continue
+            if self._broken is not None:
+                self._fail(self._waiting.popleft(), self._broken)
+                continue
+            if len(self._workers) < self.size:
+                self._hire_another()
             worker = min(self._workers, key=_load)
-            self._give(worker, parcel)
+            if self._is_done(worker, self._waiting[0]):
+                if worker.held:
+                    return
+                self._retire(worker)
+                continue
+            self._give(worker, self._waiting.popleft())
+
+    def _is_done(self, worker: Worker, parcel: Parcel) -> bool:
+        """Whether a worker is to be replaced before it gets more work."""
+        most = self._max_tasks
+        if most is not None and worker.served and worker.served + parcel.size > most:
+            worker.retiring = True
+        return worker.retiring
+
+    def _fail(self, parcel: Parcel, trouble: Trouble) -> None:
+        self._settle(1)
+        parcel.mailbox.put(Reply(parcel, parcel.all_failed(trouble)))
 
     def _hire_another(self) -> None:
         """For one that died; if that can't be now, the others do, as long as there are some."""
@@ -482,10 +615,19 @@ class Pool:
         free = self.store.free_for(worker.maker)
         if free:
             worker.send(FREE, 0, serialization.dumps(free))
-        self._numbers = (self._numbers + 1) & 0xFFFFFFFF
+        if parcel.options is not None:
+            self._supervise(parcel.options)
+        worker.served += parcel.size
+        self._numbers = self._numbers % 0xFFFFFFFF + 1
         worker.held[self._numbers] = parcel
         worker.send(BATCH, self._numbers, parcel.message)
         self._watch_output(worker)
+
+    def _supervise(self, options: Options) -> None:
+        """Calls with these options run now."""
+        limits = [x for x in (options.start_to_close, options.heartbeat) if x is not None]
+        if limits:
+            self._supervisor.need(min(limits))
 
     def _watch_output(self, worker: Worker) -> None:
         """Poll for room in the pipe only while something waits to be written."""
@@ -513,35 +655,4 @@ class Pool:
 
 
 def _load(worker: Worker) -> int:
-    return len(worker.held)
-
-
-def _death(worker: Worker) -> Trouble:
-    """What is known of a worker's end, and what it usually means."""
-    status = worker.status
-    if status is None:
-        how = "left no exit status"
-    elif status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        how = f"was killed by {name}{_USUALLY.get(name, '')}"
-    else:
-        how = f"exited with code {status} (os._exit or sys.exit in the activity, or a fatal error)"
-    return Trouble(
-        f"its worker (pid {worker.pid}) {how}, {DEATHS_ALLOWED} times",
-        "",
-        None,
-        False,
-        "worker died",
-    )
-
-
-_USUALLY = {
-    "SIGKILL": " (usually the kernel's out-of-memory killer, or somebody's kill -9)",
-    "SIGSEGV": " (usually a bug in a C extension)",
-    "SIGABRT": " (usually a failed assertion in a C library)",
-    "SIGBUS": " (usually a file that shrank under a memory map, or a full /dev/shm)",
-    "SIGTERM": " (somebody asked it to stop)",
-}
+    return len(worker.held) + _LAST * worker.retiring

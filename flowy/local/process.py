@@ -10,36 +10,50 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowy.errors import UsageError
 from flowy.local import worker as worker_process
+from flowy.local.batch import Trouble
 from flowy.local.large import Lease
 from flowy.local.mailbox import Parcel
+from flowy.local.status import Page, make_file
 from flowy.local.worker import HEADER, LEAVE
 
 if TYPE_CHECKING:
     import subprocess
 
 StartMethod = Literal["spawn", "fork"]
+Descriptors = tuple[int, int, int, int]
+"""Those of a worker, as its `main` takes them."""
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
-DESCRIPTORS = 4
+DESCRIPTORS = 5
 """What a worker takes of its driver's file descriptors."""
 PIPE_BYTES = 1 << 20
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which `ru_maxrss` counts (getrusage(2))."""
 _F_SETPIPE_SZ = 1031
 _SCRIPT = (
     "import sys; sys.path[:] = {path!r}; "
-    "from flowy.local.worker import main; main({reading}, {writing}, {lifeline}, {driver})"
+    "from flowy.local.worker import main; main({descriptors}, {driver})"
 )
+
+
+class Verdict(NamedTuple):
+    """Why a worker was killed: for what its call at this position of this message did."""
+
+    message: int
+    at: int
+    trouble: Trouble
 
 
 class Worker:
@@ -57,10 +71,13 @@ class Worker:
         self.input = bytearray()  # the beginning of a message
         self.wanted = HEADER.size  # bytes of that message, as far as is known
         self.busy = False
-        pipes = _pipes(3)
-        (child_reading, self.writing), (self.reading, child_writing), (lifeline, self.lifeline) = pipes
+        opened, self.page = _open()
+        """What it shows of what it runs; also after its end."""
+        child_reading, self.writing, self.reading, child_writing, lifeline, self.lifeline, status = (
+            opened
+        )
         mine = (self.writing, self.reading, self.lifeline)
-        theirs = (child_reading, child_writing, lifeline)
+        theirs = (child_reading, child_writing, lifeline, status)
         try:
             for descriptor in (self.writing, self.reading):
                 os.set_blocking(descriptor, False)
@@ -70,11 +87,24 @@ class Worker:
         except BaseException:
             for descriptor in mine:
                 os.close(descriptor)
+            self.page.close()
             raise
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
         self.status: int | None = None
+        self.peak = 0
+        """The most memory that it used, in bytes; once it has ended."""
+        self.resident = 0
+        """The memory that it used when last looked at, and when that was (monotonic clock):"""
+        self.measured = 0.0
+        self.verdict: Verdict | None = None
+        """Why it was killed, if that was for what a task did."""
+        self.retiring = False
+        """Whether it gets no more work, and leaves when it has done what it holds."""
+        self.served = 0
+        """Tasks that it was given."""
+        self._reaping = threading.RLock()  # a signal handler may come in between
         self.sentinel = _sentinel(self.pid)
 
     def send(self, kind: int, number: int, payload: bytes) -> None:
@@ -145,6 +175,7 @@ class Worker:
     def hang_up(self) -> None:
         """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
         self._close("writing", "reading", "lifeline", "sentinel")
+        self.page.close()
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -159,24 +190,36 @@ class Worker:
         return [descriptor for descriptor in mine if descriptor >= 0]
 
     def gone(self) -> bool:
-        """Whether the process has ended; notes its exit status (negative: a signal).
+        """Whether the process has ended; notes its exit status (negative: a signal) and its memory.
 
         What it had started goes with it, unless it was told to leave and did.
         """
-        if self.status is not None:
-            return True
-        if self.writing >= 0 and _has_ended(self.pid):
-            self._kill_group()
-        if self._process is not None:
-            self.status = self._process.poll()
+        with self._reaping:
+            if self.status is None:
+                if self.writing >= 0 and _has_ended(self.pid):
+                    self._kill_group()
+                self._reap()
+            return self.status is not None
+
+    def _reap(self) -> None:
+        try:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:  # somebody else has waited for it
+            self.status = 0
         else:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # somebody else has waited for it
-                pid, status = self.pid, 0
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
-        return self.status is not None
+                self.peak = usage.ru_maxrss * _RSS_UNIT
+        if self._process is not None:
+            self._process.returncode = self.status
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped the process (SIGSTOP)."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+        except (OSError, IndexError):
+            return False
 
     def see_off(self, end: float) -> None:
         """Wait until the process has ended; at the time `end` it is killed."""
@@ -191,11 +234,15 @@ class Worker:
             poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
 
     def kill(self) -> None:
-        """End the process now, and all that its activities have started; for signal handlers too."""
-        if self.status is None:
-            self._kill_group()
-            with contextlib.suppress(ProcessLookupError):  # it may lead no group yet
-                os.kill(self.pid, signal.SIGKILL)
+        """End the process now, and all that its activities have started.
+
+        Any thread may do so, as it is not reaped meanwhile, and so may a signal handler.
+        """
+        with self._reaping:
+            if self.status is None:
+                self._kill_group()
+                with contextlib.suppress(ProcessLookupError):  # it may lead no group yet
+                    os.kill(self.pid, signal.SIGKILL)
 
     def _kill_group(self) -> None:
         """Nobody else's can have this number: the process is not waited for yet."""
@@ -211,17 +258,18 @@ def _has_ended(pid: int) -> bool:
         return False
 
 
-def _pipes(n: int) -> list[tuple[int, int]]:
-    """So many new pipes, or none if there can't be all of them."""
-    made: list[tuple[int, int]] = []
+def _open() -> tuple[list[int], Page]:
+    """Three pipes and the file of the page that is made of it; nothing if there can't be all of them."""
+    made: list[int] = []
     try:
-        for _ in range(n):
-            made.append(os.pipe())
+        for _ in range(3):
+            made += os.pipe()
+        made.append(make_file())
+        return made, Page(made[-1])
     except OSError:
-        for descriptor in itertools.chain(*made):
+        for descriptor in made:
             os.close(descriptor)
         raise
-    return made
 
 
 def advise(error: OSError, workers: int) -> UsageError | None:
@@ -264,17 +312,14 @@ def _widen(descriptor: int) -> None:
 
 
 def _spawn(
-    descriptors: tuple[int, int, int], _: Callable[[], set[int]]
+    descriptors: Descriptors, _: Callable[[], set[int]]
 ) -> tuple[int, subprocess.Popen[bytes] | None]:
     """A clean interpreter: safe beside threads, and it never imports the user's `__main__`."""
     import subprocess  # here, because workers import this module's neighbours, and never spawn
 
-    reading, writing, lifeline = descriptors
     script = _SCRIPT.format(
         path=_import_path(),
-        reading=reading,
-        writing=writing,
-        lifeline=lifeline,
+        descriptors=", ".join(map(str, descriptors)),
         driver=os.getpid(),
     )
     if not sys.executable:
@@ -314,7 +359,7 @@ def _interpreter_flags() -> list[str]:
     return flags + [f"-W{option}" for option in sys.warnoptions]
 
 
-def _fork(descriptors: tuple[int, int, int], others: Callable[[], set[int]]) -> tuple[int, None]:
+def _fork(descriptors: Descriptors, others: Callable[[], set[int]]) -> tuple[int, None]:
     """A copy of this process, on request: fast, but unsafe where other threads hold locks."""
     sys.stdout.flush()
     sys.stderr.flush()

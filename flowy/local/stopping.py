@@ -113,13 +113,13 @@ def drain(executor: Executor, mailbox: Mailbox, tally: Tally) -> None:
     """Give what runs for a closed mailbox its moment, then end it."""
     end = time.monotonic() + GRACE
     tally.learn(mailbox.take())
-    while executor.busy(mailbox) and not interrupts.hurried:
-        left = end - time.monotonic()
-        if left <= 0:
-            break
+    running = executor.busy(mailbox)
+    while running and not interrupts.hurried and (left := end - time.monotonic()) > 0:
         executor.collect(mailbox, min(left, LOOK))
         tally.learn(mailbox.take())
-    tally.cut(executor.busy(mailbox))
+        if not interrupts.hurried:  # else they are killed, and perhaps buried
+            running = executor.busy(mailbox)
+    tally.cut(parcel for parcel in running if parcel.received < parcel.size)
     executor.end(mailbox)
 
 

@@ -9,8 +9,8 @@ the other end.
 A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
 without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go),
 FREE (segments that nobody needs any more) and LEAVE. Back: OUTCOMES, several for one batch if it takes
-long, GARBLED if the batch could not be unpickled, and HOLDS, before the last OUTCOMES, if what segments
-are mapped here after the batch has changed.
+long, GARBLED if the batch could not be unpickled, BEAT (details of a heartbeat), and HOLDS, before the
+last OUTCOMES, if what segments are mapped here after the batch has changed.
 """
 
 from __future__ import annotations
@@ -26,31 +26,37 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flowy import _lifeline, serialization
+from flowy import _lifeline, activity, serialization
 from flowy.errors import describe
 from flowy.local import batch, cpus, large
+from flowy.local.status import Page
 
 PATIENCE = 2.0
 """Seconds for the end of a driver to show in all of its pipes."""
 TIDYING = 0.3
 """Seconds that a worker gets to tidy up behind its driver before it is killed."""
 HEADER = struct.Struct("<B3xIQ")
-FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE = range(8)
+FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE, BEAT = range(9)
 SPIN = 50e-6
 """Seconds that an end looks for a message before it sleeps, if its latest wait was short:"""
 QUICK = 150e-6
 """no longer than this, sleep and waking included."""
 
 
-def main(reading: int, writing: int, lifeline: int, driver: int) -> None:
+def main(reading: int, writing: int, lifeline: int, status: int, driver: int) -> None:
     """Serve until the pipe `reading` ends.
 
     Args:
         reading: descriptor of the pipe that brings functions and batches.
         writing: descriptor of the pipe that takes the outcomes.
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
+        status: descriptor of the memory in which to show what runs.
         driver: the process id of the driver.
     """
+    page = Page(status)
+    os.close(status)
+    host = Host(page, writing)
+    activity.set_host(host, whole_process=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _lifeline.guard(lifeline, driver, TIDYING)
     desks: list[large.Desk] = []
@@ -75,11 +81,37 @@ def main(reading: int, writing: int, lifeline: int, driver: int) -> None:
         elif kind == FREE:
             desks[0].take_back(serialization.loads(payload))
         else:
-            _serve(functions, number, payload, writing, desks[0])
+            page.start(number)
+            if page.is_dropped(number):
+                _write(writing, OUTCOMES, number, batch.dump_outcomes(batch.nothing()))
+                continue
+            _serve(functions, number, payload, desks[0], host)
         del message, payload
     else:
         watch.join(PATIENCE)  # the driver was killed: tidy up behind it
     _flush_output()
+
+
+class Host:
+    """What answers the activities here when they ask who runs them."""
+
+    def __init__(self, page: Page, writing: int) -> None:
+        self.page = page
+        self.writing = writing
+        self.details: dict[int, bytes] | None = None
+
+    def beat(self, details: Any) -> None:
+        self.page.beat(time.monotonic())
+        if details is not None:
+            running = self.page.read()
+            data = serialization.dumps((running.at, serialization.dumps(details)))
+            _write(self.writing, BEAT, running.message, data)
+        if self.page.cancelled():
+            raise activity.cancelled()
+
+    def last(self) -> Any:
+        data = (self.details or {}).get(self.page.read().at)
+        return None if data is None else serialization.loads(data)
 
 
 class Incoming:
@@ -167,9 +199,10 @@ def _serve(
     functions: dict[int, Callable[..., Any]],
     number: int,
     payload: bytes | bytearray,
-    writing: int,
     desk: large.Desk,
+    host: Host,
 ) -> None:
+    writing = host.writing
     try:
         work = serialization.load_calls(payload)
     except BaseException as error:
@@ -177,12 +210,13 @@ def _serve(
         _write(writing, GARBLED, number, serialization.dumps(trouble))
         return
 
+    host.details = work.watched
     keep = desk.keep if desk.places else None
 
     def flush(outcomes: batch.Outcomes) -> None:
         _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
 
-    outcomes = batch.run_calls(functions, work, flush=flush, isolate=True)
+    outcomes = batch.run_calls(functions, work, flush=flush, isolate=True, page=host.page)
     data = batch.dump_outcomes(outcomes, keep)
     del outcomes, work  # what they had mapped is free, unless the activities kept it
     came, went = desk.holdings()
