@@ -332,6 +332,17 @@ def test_details_that_cant_be_pickled_fail_their_task_only() -> None:
     assert "pickle" in str(bad)
 
 
+def test_a_value_whose_pickling_hangs_is_over_time_too() -> None:
+    class Hangs:
+        def __reduce__(self) -> Any:
+            time.sleep(LONG)
+            raise NotImplementedError
+
+    got = make(All, lambda x: Hangs() if x else x, "processes", start_to_close=SHORT).run(0, 1, 0)
+    assert (got[0], got[2]) == (0, 0)
+    assert isinstance(got[1], flowy.TaskTimedout)
+
+
 def test_a_limit_holds_while_workflow_code_keeps_the_driver_busy(tmp_path: Path) -> None:
     """The worker is dead before the code goes on, so its last line is older than that."""
 

@@ -20,6 +20,7 @@ import contextlib
 import math
 import os
 import select
+import signal
 import threading
 import time
 import weakref
@@ -56,7 +57,7 @@ from flowy.local.worker import (
 from flowy.options import Options
 
 STILLBORN = 10
-"""So many workers in a row that die before they did anything, and the pool gives up."""
+"""So many workers in a row that die as they start, and the pool gives up."""
 PATIENCE = 2.0
 """Seconds that an idle worker gets to leave before it is killed."""
 
@@ -490,12 +491,12 @@ class Pool:
             with contextlib.suppress(KeyError):
                 self._poll.unregister(descriptor)
         worker.kill()
-        running = worker.page.read()
+        running, was_up = worker.page.read(), worker.page.is_up
         worker.hang_up()
         while not worker.gone():
             time.sleep(0.001)  # it was killed: no time at all, but its sentinel is closed
         self.store.bury(worker.maker)
-        self._count_stillborn(worker, running.message)
+        self._count_stillborn(worker, was_up)
         held, worker.held = worker.held, {}
         for position, (number, parcel) in enumerate(held.items()):
             self._settle(1)
@@ -504,10 +505,11 @@ class Pool:
                 continue
             begun = number == running.message
             at = running.at if begun and running.at >= parcel.received else None
-            if not position and at is None and worker.verdict is None:
+            left = parcel.size - parcel.received
+            if not position and at is None and was_up:
                 # With nothing running it died of the first thing that it was to do, or to send back.
                 begun = True
-                at = parcel.received if parcel.size - parcel.received == 1 else None
+                at = parcel.received if left == 1 else None
             self._return(worker, parcel, at, begun)
 
     def _return(self, worker: Worker, parcel: Parcel, at: int | None, begun: bool) -> None:
@@ -538,13 +540,16 @@ class Pool:
         del self._by_descriptor[worker.writing]
         worker.dismiss()
 
-    def _count_stillborn(self, worker: Worker, message: int) -> None:
-        """Where workers don't live to do anything, nothing that waits will ever run."""
-        self._stillborn = self._stillborn + 1 if worker.held and not message else 0
+    def _count_stillborn(self, worker: Worker, was_up: bool) -> None:
+        """Where workers don't even start, nothing that waits will ever run."""
+        if was_up or worker.status == -signal.SIGKILL:
+            self._stillborn = 0
+            return
+        self._stillborn += 1
         if self._stillborn >= STILLBORN:
             trouble = tell_death(worker)
-            message_ = f"{STILLBORN} workers in a row died before they did anything; {trouble.message}"
-            self._broken = trouble._replace(message=message_)
+            message = f"{STILLBORN} workers in a row died as they started; {trouble.message}"
+            self._broken = trouble._replace(message=message)
 
     def _hire(self) -> None:
         worker = Worker(self._method, _open_descriptors)

@@ -47,8 +47,13 @@ class Page:
         self.buffer = mmap.mmap(-1 if descriptor is None else descriptor, SIZE)
 
     def start(self, message: int) -> None:
-        """A message is there; none of its calls runs yet."""
+        """A message is there; none of its calls runs yet. 0: the worker is up."""
         _FORM.pack_into(self.buffer, 0, message, IDLE, 0.0, 0.0)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the worker has come as far as to look for messages."""
+        return self.read()[:2] != (0, 0)
 
     def beat(self, now: float) -> None:
         """The running call is alive."""

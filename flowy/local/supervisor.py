@@ -17,7 +17,7 @@ from flowy.local.batch import Trouble
 from flowy.local.mailbox import Parcel, Tracked
 from flowy.local.memory import MemoryLimit
 from flowy.local.process import Verdict, Worker
-from flowy.local.status import Running
+from flowy.local.status import IDLE, Running
 
 GRACE = 2.0
 """Seconds that a cancelled activity gets to end by itself."""
@@ -65,8 +65,9 @@ class Supervisor:
         """Kill the worker of a call for the reason `trouble`; False if it does not run."""
         for worker in list(self._workers()):
             running = worker.page.read()
-            if running.at == at and worker.held.get(running.message) is parcel:
-                return self._kill(worker, running, trouble)
+            if worker.held.get(running.message) is parcel:
+                running = running._replace(at=_position(parcel, running))
+                return running.at == at and self._kill(worker, running, trouble)
         return False
 
     def forget(self, parcel: Parcel) -> set[int]:
@@ -114,6 +115,8 @@ class Supervisor:
         now = time.monotonic()
         if self._doomed:
             self._forget_done()
+        if parcel is not None:
+            running = running._replace(at=_position(parcel, running))
         if parcel is not None and running.at >= 0:
             trouble = self._judge(worker, parcel, running, now)
             if trouble is not None:
@@ -147,7 +150,9 @@ class Supervisor:
     def _kill(self, worker: Worker, running: Running, trouble: Trouble) -> bool:
         """Kill a worker, if it still does what is held against it."""
         try:
-            if worker.page.read()[:3] != running[:3]:
+            now = worker.page.read()
+            same = (now.message, now.began) == (running.message, running.began)
+            if not same or now.at not in (IDLE, running.at):
                 return False
         except ValueError:
             return False
@@ -159,6 +164,13 @@ class Supervisor:
         for parcel, at in list(self._doomed):
             if parcel.received > at:
                 self._doomed.pop((parcel, at), None)
+
+
+def _position(parcel: Parcel, running: Running) -> int:
+    """The call that a worker is at: also the only one left, whose value is being pickled."""
+    if running.at == IDLE and running.began and parcel.size - parcel.received == 1:
+        return parcel.received
+    return running.at
 
 
 def _timed_out(which: str, what: str, worker: Worker) -> Trouble:

@@ -68,6 +68,7 @@ def main(reading: int, writing: int, lifeline: int, status: int, driver: int) ->
             stream.reconfigure(line_buffering=True)  # whole lines, also where workers share a pipe
     functions: dict[int, Callable[..., Any]] = {}
     incoming = Incoming(reading)
+    page.start(0)
     while (message := incoming.take()) is not None:
         kind, number, payload = message
         if kind == LEAVE:
