@@ -29,7 +29,7 @@ LAYERS = {
             "_sched _loop serialization",
             "results config replay",
             "clock local local.pool local.process local.worker local.executors local.batch"
-            " local.batching local.status"
+            " local.batching local.status local.logs local.output"
             " local.functions local.interrupts local.mailbox local.cpus"
             " local.large local.segments local.shelf",
             "local.engine local.driver plain",

@@ -29,6 +29,7 @@ from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
 from flowy.local.executors import Executor
 from flowy.local.interrupts import interrupts
+from flowy.local.logs import Arrival
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
 from flowy.local.shelf import Shelf
 
@@ -57,6 +58,7 @@ class Execution:
         "children",
         "context",
         "depth",
+        "label",
         "linger",
         "node",
         "on_end",
@@ -74,6 +76,7 @@ class Execution:
         asked_by: _sched.Run | None = None,
         node: int = -1,
         linger: bool = False,
+        label: str = "",
         on_end: Callable[[events.Ending, BaseException | None], None] | None = None,
     ) -> None:
         self.plan = plan
@@ -83,6 +86,8 @@ class Execution:
         """The run of the parent (it may have restarted since) in which this is the task `node`."""
         self.node = node
         self.linger = linger
+        self.label = label
+        """What a root is called; see `id`."""
         self.on_end = on_end
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.asked = 0
@@ -90,6 +95,17 @@ class Execution:
         self.children: set[Execution] = set()
         """Those of them that have started."""
         self.run: _sched.Run | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of this run: that of the root, and the way of task keys that leads here from it."""
+        way: list[str] = []
+        one = self
+        while one.parent is not None and one.asked_by is not None:
+            if one in one.parent.children:  # else it is over, and its node may be another's
+                way.append(one.asked_by.key_of(one.node))
+            one = one.parent
+        return "/".join([one.label, *reversed(way)])
 
 
 class Drawing:
@@ -341,6 +357,9 @@ class Driver:
                 self._apply(item)
             elif type(item) is Lost:
                 self._recover(item)
+            elif type(item) is Arrival:
+                item.handle()
+                continue
             else:
                 function, *args = item
                 function(*args)
@@ -548,6 +567,10 @@ class Driver:
         self._children.clear()
         if self.mailbox.shelf is not None:
             self.mailbox.shelf.close()
+        self.mailbox.closed = True
+        for item in self.mailbox.take():
+            if type(item) is Arrival:
+                item.handle()
 
 
 def close(run: _sched.Run, plan: Plan) -> None:

@@ -33,6 +33,7 @@ from flowy.errors import UsageError
 from flowy.local.batching import Batching
 from flowy.local.driver import Driver, Execution
 from flowy.local.executors import Executor, ExecutorChoice, check_choice, make_executor
+from flowy.local.logs import Habits, OutputChoice
 from flowy.local.process import StartMethod
 
 __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
@@ -68,6 +69,11 @@ class LocalWorkflow:
             `concurrent.futures.Executor` class, factory or instance.
         start_method: how worker processes start: 'spawn' (a clean interpreter that never imports
             `__main__`), or 'fork'.
+        logs: whether log records and warnings of worker processes come into this process's logging, as
+            far as its levels let them through, with the attributes `flowy_run`, `flowy_task`,
+            `flowy_attempt` and `flowy_worker`. A level (30, 'INFO'): only those from it on.
+        output: 'lines': what worker processes print comes out whole lines at a time; 'inherit': as
+            Python does it.
 
     Raises:
         UsageError: an argument can't be used.
@@ -92,9 +98,12 @@ class LocalWorkflow:
         executor: ExecutorChoice = "processes",
         *,
         start_method: StartMethod = "spawn",
+        logs: bool | int | str = True,
+        output: OutputChoice = "lines",
     ) -> None:
         check_factory(factory)
         check_choice(executor, start_method, activity_workers)
+        self._habits = Habits.of(logs, output)
         self._factory = factory
         self._activities: dict[str, Callable[..., Any]] = {}
         self._workflows: dict[str, LocalWorkflow] = {}
@@ -180,6 +189,7 @@ class LocalWorkflow:
                 made[id(self)],
                 copy_context(),
                 linger=_wait,
+                label=os.urandom(16).hex(),
                 on_end=lambda *how: outcome.append(how),
             )
             driver.run(execution, args, kwargs)
@@ -201,7 +211,9 @@ class LocalWorkflow:
         """
         made = self._prepare(kwargs)
         handle = Run()
-        execution = Execution(made[id(self)], copy_context(), linger=_wait, on_end=handle._ended)
+        execution = Execution(
+            made[id(self)], copy_context(), linger=_wait, label=handle.id, on_end=handle._ended
+        )
         ready = threading.Event()
 
         def work() -> None:
@@ -229,6 +241,7 @@ class LocalWorkflow:
         """A driver whose functions the executor knows."""
         functions: dict[tuple[int, str], int] = {}
         try:
+            executor.begin()
             for plan in made.values():
                 for name, activity in plan.activities.items():
                     functions[id(plan), name] = executor.register(name, activity)
@@ -256,7 +269,7 @@ class LocalWorkflow:
         shared = self._executor
         if shared is not None and shared.serves():
             # An activity that runs its own workflow must not wait for the workers that wait for it.
-            executor = make_executor(self._choice, self._workers, self._start_method)
+            executor = make_executor(self._choice, self._workers, self._start_method, self._habits)
             try:
                 yield executor
             finally:
@@ -271,7 +284,9 @@ class LocalWorkflow:
     def _borrow(self) -> Executor:
         with self._lock:
             if self._executor is None:
-                self._executor = make_executor(self._choice, self._workers, self._start_method)
+                self._executor = make_executor(
+                    self._choice, self._workers, self._start_method, self._habits
+                )
             self._users += 1
             return self._executor
 

@@ -22,6 +22,7 @@ from flowy.errors import UsageError
 from flowy.local import batch, cpus
 from flowy.local.functions import FunctionTable
 from flowy.local.large import Store
+from flowy.local.logs import Habits
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.pool import Pool
 from flowy.local.process import START_METHODS, StartMethod
@@ -74,6 +75,9 @@ class Executor(Protocol):
 
     def move(self, seconds: float = 0.0) -> None:
         """Move bytes; waits until some can be moved, but for at most so many seconds."""
+
+    def begin(self) -> None:
+        """A run begins."""
 
     def close(self) -> None:
         """Let go of all that was started."""
@@ -148,6 +152,9 @@ class InlineExecutor:
     def move(self, seconds: float = 0.0) -> None:
         pass
 
+    def begin(self) -> None:
+        pass
+
     def close(self) -> None:
         self._waiting.clear()
 
@@ -192,6 +199,9 @@ class ThreadExecutor:
         return self in _above()
 
     def move(self, seconds: float = 0.0) -> None:
+        pass
+
+    def begin(self) -> None:
         pass
 
     def close(self) -> None:
@@ -282,6 +292,9 @@ class FutureExecutor:
     def move(self, seconds: float = 0.0) -> None:
         pass
 
+    def begin(self) -> None:
+        pass
+
     def close(self) -> None:
         for future in list(self._in_flight):
             future.cancel()
@@ -314,11 +327,13 @@ def check_choice(choice: Any, start_method: Any, workers: Any) -> None:
         raise UsageError(f"activity_workers must be a number from 1 on, not {workers!r}")
 
 
-def make_executor(choice: ExecutorChoice, workers: int | None, start_method: StartMethod) -> Executor:
+def make_executor(
+    choice: ExecutorChoice, workers: int | None, start_method: StartMethod, habits: Habits
+) -> Executor:
     """The executor that the user asked for, started."""
     size = workers or cpus.available()
     if choice == "processes":
-        return ProcessExecutor(size, start_method)
+        return ProcessExecutor(size, start_method, habits)
     if choice == "inline":
         return InlineExecutor()
     if choice == "threads":

@@ -16,14 +16,17 @@ May not know: runs, graphs, policy. Neighbours: `driver` above, `process` below.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import signal
+import textwrap
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flowy import serialization
@@ -33,19 +36,28 @@ from flowy.local.batch import Trouble, load_outcomes
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.large import Store
+from flowy.local.logs import Arrival, Habits, origin
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
+from flowy.local.output import LAST
 from flowy.local.process import PIPE_BYTES, StartMethod, Worker
+from flowy.local.status import make_file
 from flowy.local.worker import (
     BATCH,
     FREE,
     FUNCTION,
     GARBLED,
     HOLDS,
+    LEVELS,
+    LOG,
     OUTCOMES,
     QUICK,
+    SETUP,
     SPIN,
     STORE,
+    Setup,
 )
+
+log = logging.getLogger("flowy")
 
 DEATHS_ALLOWED = 3
 """A task that was running when its worker died this often fails."""
@@ -63,9 +75,14 @@ def _open_descriptors() -> set[int]:
 class Pool:
     """`size` workers, and the parcels on their way."""
 
-    def __init__(self, size: int, method: StartMethod) -> None:
+    def __init__(self, size: int, method: StartMethod, habits: Habits | None = None) -> None:
         self.size = size
         self._method = method
+        self._habits = habits or Habits()
+        self._levels = self._habits.levels()
+        self._stale = False  # whether workers are to be told of other levels
+        self._strays: deque[Callable[[], None]] = deque()  # what to log for no driver in particular
+        self._turns = make_file()
         self._dropped: deque[int] = deque()  # functions of which the leader tells the workers
         self._functions: FunctionTable[bytes] = FunctionTable(self._dropped.append)
         self._workers: list[Worker] = []
@@ -99,6 +116,13 @@ class Pool:
             raise
 
     # what drivers ask
+
+    def begin(self) -> None:
+        """A run begins: from now on workers log what this process's loggers let through now."""
+        levels = self._habits.levels()
+        if levels != self._levels:
+            self._levels = levels
+            self._stale = True
 
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
         """The number of a function; it travels once to each worker.
@@ -148,6 +172,8 @@ class Pool:
                     led = self._led(self._move, left)
                 finally:
                     interrupts.let_go()
+                if self._strays:
+                    self._log_strays()
                 if not led:
                     mailbox.wait(left)
                 if end is not None and time.monotonic() >= end:
@@ -189,18 +215,19 @@ class Pool:
             worker.dismiss()
         end = time.monotonic() + PATIENCE
         for worker in self._workers:
-            worker.see_off(end)
+            worker.see_off(end, partial(self._hear_last, worker))
             worker.hang_up()
         self._workers.clear()
         self.store.close()
-        for descriptor in (self._wake_reading, self._wake_writing):
+        for descriptor in (self._wake_reading, self._wake_writing, self._turns):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._wake_reading = self._wake_writing = -1
+        self._wake_reading = self._wake_writing = self._turns = -1
+        self._log_strays()
 
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
-        mine = [self._wake_reading, self._wake_writing, *self.store.descriptors()]
+        mine = [self._wake_reading, self._wake_writing, self._turns, *self.store.descriptors()]
         for worker in self._workers:
             mine += [worker.writing, worker.reading, worker.lifeline, worker.sentinel]
         return [descriptor for descriptor in mine if descriptor >= 0]
@@ -254,6 +281,9 @@ class Pool:
         ended = ended and worker.gone()  # asked first: what it wrote before its end is there to be read
         while (size := worker.read([self._buffer])) > 0:
             for kind, number, payload in worker.messages(self._buffer[:size]):
+                if kind == LOG:
+                    self._take_record(worker, number, payload)
+                    continue
                 parcel = worker.held[number]
                 if kind == OUTCOMES:
                     self._deliver(worker, parcel, number, payload)
@@ -266,6 +296,32 @@ class Pool:
                 return
         if ended or size == 0:
             self._replace(worker)
+
+    def _hear_last(self, worker: Worker) -> bool:
+        """Take in the records that a leaving worker still has; False at the end of its pipe."""
+        while (size := worker.read([self._buffer])) > 0:
+            for kind, number, payload in worker.messages(self._buffer[:size]):
+                if kind == LOG:
+                    self._take_record(worker, number, payload)
+        return size != 0
+
+    def _take_record(self, worker: Worker, number: int, payload: memoryview) -> None:
+        """A log record goes to the driver whose task it is from, and is handled when that has time."""
+        parcel = worker.held.get(number)
+        arrival = Arrival(payload, worker.maker, parcel)
+        if parcel is None:
+            self._strays.append(arrival.handle)
+            return
+        parcel.mailbox.put(arrival)
+        if parcel.mailbox.closed:  # asked after: the driver closes it before it takes what is there
+            self._strays += [item.handle for item in parcel.mailbox.take() if type(item) is Arrival]
+
+    def _log_strays(self) -> None:
+        """Log what no driver will; never as the leader, for a handler may take any time."""
+        if self._strays:
+            self._pass_lead()
+        while self._strays:
+            self._strays.popleft()()
 
     def _deliver(self, worker: Worker, parcel: Parcel, number: int, payload: memoryview) -> None:
         try:
@@ -327,9 +383,13 @@ class Pool:
             with contextlib.suppress(KeyError):
                 self._poll.unregister(descriptor)
         worker.kill()
+        said, crash = worker.words.last(), worker.words.traceback()
         worker.hang_up()
         while not worker.gone():
             time.sleep(0.001)  # it was killed: no time at all, but its sentinel is closed
+        if crash and worker.status is not None and worker.status < 0:
+            said = said[-max(1, LAST - len(crash)) :] + crash
+            self._strays.append(partial(_tell_of_crash, worker, crash))
         self.store.bury(worker.maker)
         held = list(worker.held.values())
         running = True
@@ -344,13 +404,13 @@ class Pool:
                     running = False
                     single.deaths += 1
                 if single.deaths >= DEATHS_ALLOWED:
-                    single.mailbox.put(Reply(single, single.all_failed(_death(worker))))
+                    single.mailbox.put(Reply(single, single.all_failed(_death(worker, said))))
                     continue
                 self._again(single)
         self._hire()
 
     def _hire(self) -> None:
-        worker = Worker(self._method, _open_descriptors)
+        worker = Worker(self._method, _open_descriptors, self._turns)
         self._workers.append(worker)
         for descriptor in worker.polled():
             self._by_descriptor[descriptor] = worker
@@ -358,17 +418,32 @@ class Pool:
                 self._poll.register(descriptor, select.POLLIN)
         self._hired += 1
         worker.maker = self._hired
+        worker.send(SETUP, 0, serialization.dumps(self._setup()))
         worker.send(STORE, 0, self.store.hire(worker.maker))
+
+    def _setup(self) -> Setup:
+        threads = max(1, cpus.available() // self.size)
+        level = self._habits.level or logging.NOTSET
+        return Setup(threads, self._habits.lines, self._method == "fork", level, self._levels)
 
     def _hand_out(self) -> None:
         """Give each waiting parcel to the worker that holds the fewest."""
         while self._dropped:
             self._drop(self._dropped.popleft())
         self.store.take_back()
+        if self._stale:
+            self._stale = False
+            self._tell_levels()
         while self._waiting and self._workers:
             parcel = self._waiting.popleft()
             worker = min(self._workers, key=_load)
             self._give(worker, parcel)
+
+    def _tell_levels(self) -> None:
+        data = serialization.dumps(self._levels)
+        for worker in self._workers:
+            worker.send(LEVELS, 0, data)
+            self._watch_output(worker)
 
     def _drop(self, function: int) -> None:
         """Let the workers forget a function."""
@@ -420,26 +495,32 @@ def _load(worker: Worker) -> int:
     return len(worker.held)
 
 
-def _death(worker: Worker) -> Trouble:
-    """What is known of a worker's end, and what it usually means."""
+def _death(worker: Worker, said: str) -> Trouble:
+    """What is known of a worker's end."""
+    message = f"its worker (pid {worker.pid}) {_end(worker)}, {DEATHS_ALLOWED} times"
+    if said.strip():
+        message += f"; its last words on stderr:\n{textwrap.indent(said.strip(), '    ')}"
+    return Trouble(message, "", None, False, "worker died")
+
+
+def _tell_of_crash(worker: Worker, traceback: str) -> None:
+    """Its calls may well succeed elsewhere: then nothing else would tell of it."""
+    text = "a worker (pid %d) %s:\n%s"
+    log.warning(text, worker.pid, _end(worker), traceback, extra=origin(worker.maker))
+
+
+def _end(worker: Worker) -> str:
+    """How a worker ended, and what that usually means."""
     status = worker.status
     if status is None:
-        how = "left no exit status"
-    elif status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        how = f"was killed by {name}{_USUALLY.get(name, '')}"
-    else:
-        how = f"exited with code {status} (os._exit or sys.exit in the activity, or a fatal error)"
-    return Trouble(
-        f"its worker (pid {worker.pid}) {how}, {DEATHS_ALLOWED} times",
-        "",
-        None,
-        False,
-        "worker died",
-    )
+        return "left no exit status"
+    if status >= 0:
+        return f"exited with code {status} (os._exit or sys.exit in the activity, or a fatal error)"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was killed by {name}{_USUALLY.get(name, '')}"
 
 
 _USUALLY = {

@@ -22,6 +22,7 @@ from flowy.errors import UsageError
 from flowy.local import worker as worker_process
 from flowy.local.large import Lease
 from flowy.local.mailbox import Parcel
+from flowy.local.output import Words
 from flowy.local.status import Page, make_file
 from flowy.local.worker import HEADER, LEAVE
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import subprocess
 
 StartMethod = Literal["spawn", "fork"]
-Descriptors = tuple[int, int, int, int]
+Descriptors = tuple[int, int, int, int, int]
 """Those of a worker, as its `main` takes them."""
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
@@ -41,8 +42,14 @@ _SCRIPT = "import sys; sys.path[:] = {path!r}; from flowy.local.worker import ma
 class Worker:
     """One process, its pipes, and what it holds."""
 
-    def __init__(self, method: StartMethod, others: Callable[[], set[int]]) -> None:
-        """`others` tells what else this process has open that a forked worker must not keep open."""
+    def __init__(self, method: StartMethod, others: Callable[[], set[int]], turns: int) -> None:
+        """Start it.
+
+        Args:
+            method: how.
+            others: tells what else this process has open that a forked worker must not keep open.
+            turns: descriptor of the file by which workers take turns at printing.
+        """
         self.held: dict[int, Parcel] = {}
         self.maker = 0
         """The number of this worker as a maker of segments."""
@@ -59,8 +66,10 @@ class Worker:
         status = make_file()
         self.page = Page(status)
         """What it shows of what it runs; also after its end."""
+        self.words = Words(status)
+        """What it had to say before its end; also after it."""
         mine = (self.writing, self.reading, self.lifeline)
-        theirs = (child_reading, child_writing, lifeline, status)
+        theirs = (child_reading, child_writing, lifeline, status, os.dup(turns))
         try:
             for descriptor in (self.writing, self.reading):
                 os.set_blocking(descriptor, False)
@@ -71,6 +80,7 @@ class Worker:
             for descriptor in mine:
                 os.close(descriptor)
             self.page.close()
+            self.words.close()
             raise
         finally:
             for descriptor in theirs:
@@ -147,6 +157,7 @@ class Worker:
         """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
         self._close("writing", "reading", "lifeline", "sentinel")
         self.page.close()
+        self.words.close()
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -172,17 +183,27 @@ class Worker:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status is not None
 
-    def see_off(self, end: float) -> None:
-        """Wait until the process has ended; at the time `end` it is killed."""
+    def see_off(self, end: float, listen: Callable[[], bool]) -> None:
+        """Wait until the process has ended; at the time `end` it is killed.
+
+        Args:
+            listen: takes in what it still writes, so that no full pipe keeps it; False: that was all.
+        """
         poll = select.poll()
         if self.sentinel >= 0:
             poll.register(self.sentinel, select.POLLIN)
+        poll.register(self.reading, select.POLLIN)
+        listening = True
         while not self.gone():
             left = end - time.monotonic()
             if left <= 0:
                 self.kill()
             # Without a sentinel this is a sleep. It is short at the end too: a kill takes no time.
             poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
+            if listening and not listen():
+                listening = False
+                poll.unregister(self.reading)
+        listen()
 
     def kill(self) -> None:
         """End the process now."""

@@ -6,16 +6,16 @@ at the end of the file, and at once when its driver is gone, busy or not.
 May not know: runs, graphs, or the user's `__main__`, which it never imports. Its neighbour is `pool`,
 the other end.
 
-A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
-without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go),
-FREE (segments that nobody needs any more) and LEAVE. Back: OUTCOMES, several for one batch if it takes
-long, GARBLED if the batch could not be unpickled, and HOLDS, before the last OUTCOMES, if what segments
-are mapped here after the batch has changed.
+A message is a header (kind, number, length) and a payload. To the worker: SETUP (first of all: how
+to log, to print and to share the CPUs), STORE (next: where large values go), FUNCTION (number: its id;
+without payload: forget it), BATCH (number: the driver's), FREE (segments that nobody needs any more),
+LEVELS (below which the driver wants no log records now) and LEAVE. Back: OUTCOMES, several for one batch
+if it takes long, GARBLED if the batch could not be unpickled, HOLDS, before the last OUTCOMES, if what
+segments are mapped here after the batch has changed, and LOG at any time (number: the batch that runs).
 """
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import signal
@@ -23,44 +23,60 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowy import serialization
 from flowy.errors import describe
-from flowy.local import batch, cpus, large
+from flowy.local import batch, cpus, large, output
+from flowy.local.logs import Forward, Levels
 from flowy.local.status import Page
 
 PATIENCE = 2.0
 """Seconds for the end of a driver to show in all of its pipes."""
 HEADER = struct.Struct("<B3xIQ")
-FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE = range(8)
+FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE, SETUP, LEVELS, LOG = range(11)
 SPIN = 50e-6
 """Seconds that an end looks for a message before it sleeps, if its latest wait was short:"""
 QUICK = 150e-6
 """no longer than this, sleep and waking included."""
 
 
-def main(reading: int, writing: int, lifeline: int, status: int) -> None:
+class Setup(NamedTuple):
+    """What a worker is told first."""
+
+    threads: int
+    """How many the libraries of an activity may start."""
+    lines: bool
+    """Whether what is printed comes out in whole lines."""
+    forked: bool
+    level: int
+    levels: Levels | None
+    """None: log records stay here."""
+
+
+def main(reading: int, writing: int, lifeline: int, status: int, turns: int) -> None:
     """Serve until the pipe `reading` ends.
 
     Args:
         reading: descriptor of the pipe that brings functions and batches.
         writing: descriptor of the pipe that takes the outcomes.
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
-        status: descriptor of the memory in which to show what runs.
+        status: descriptor of the memory in which to show what runs, and to leave last words.
+        turns: descriptor of the file by which workers take turns at printing.
     """
     page = Page(status)
-    os.close(status)
+    printed = output.Output(turns, output.Words(status))
+    output.report_crashes(status)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     desks: list[large.Desk] = []
     watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
     watch.start()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)  # whole lines, also where workers share a pipe
     functions: dict[int, Callable[..., Any]] = {}
     incoming = Incoming(reading)
+    outgoing = Outgoing(writing)
+    forward: list[Forward] = []
     while (message := incoming.take()) is not None:
         kind, number, payload = message
         if kind == LEAVE:
@@ -73,13 +89,30 @@ def main(reading: int, writing: int, lifeline: int, status: int) -> None:
             desks.append(large.Desk(payload))
         elif kind == FREE:
             desks[0].take_back(serialization.loads(payload))
+        elif kind == SETUP:
+            forward += _set_up(Setup(*serialization.loads(payload)), outgoing, page, printed)
+        elif kind == LEVELS:
+            forward[0].set_levels(serialization.loads(payload))
         else:
             page.start(number)
-            _serve(functions, number, payload, writing, desks[0], page)
+            _serve(functions, number, payload, outgoing, desks[0], page, printed)
         del message, payload
     else:
         watch.join(PATIENCE)  # the driver was killed: tidy up behind it
     _flush_output()
+    printed.end_lines(b"")
+
+
+def _set_up(setup: Setup, outgoing: Outgoing, page: Page, printed: output.Output) -> list[Forward]:
+    """Do as the driver says, before any code of the user is loaded; returns what brings it records."""
+    cpus.limit_threads(setup.threads)
+    if setup.lines:
+        printed.take_over()
+    if setup.levels is None:
+        return []
+    forward = Forward(lambda message, record: outgoing.send(LOG, message, record), page, setup.level)
+    forward.install(setup.levels, forked=setup.forked)
+    return [forward]
 
 
 class Incoming:
@@ -167,39 +200,70 @@ def _serve(
     functions: dict[int, Callable[..., Any]],
     number: int,
     payload: bytes | bytearray,
-    writing: int,
+    outgoing: Outgoing,
     desk: large.Desk,
     page: Page,
+    printed: output.Output,
 ) -> None:
     try:
         work = serialization.load_calls(payload)
     except BaseException as error:
         trouble = batch.to_trouble(error)
-        _write(writing, GARBLED, number, serialization.dumps(trouble))
+        outgoing.send(GARBLED, number, serialization.dumps(trouble))
         return
 
     keep = desk.keep if desk.places else None
 
     def flush(outcomes: batch.Outcomes) -> None:
-        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
+        outgoing.send(OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
 
     outcomes = batch.run_calls(functions, work, flush=flush, isolate=True, page=page)
     data = batch.dump_outcomes(outcomes, keep)
+    if printed.held:
+        printed.end_lines()
     del outcomes, work  # what they had mapped is free, unless the activities kept it
     came, went = desk.holdings()
     if came or went:
-        _write(writing, HOLDS, number, serialization.dumps((came, went)))
-    _write(writing, OUTCOMES, number, data)
+        outgoing.send(HOLDS, number, serialization.dumps((came, went)))
+    outgoing.send(OUTCOMES, number, data)
 
 
-def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
-    data = HEADER.pack(kind, number, len(payload)) + payload
-    try:
-        written = os.write(writing, data)
-        while written < len(data):
-            written += os.write(writing, memoryview(data)[written:])
-    except BrokenPipeError:
-        os._exit(0)  # the driver is gone
+class Outgoing:
+    """The messages to the driver, each in one piece whatever thread it is from."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._writing = False
+        self._later: deque[bytes] = deque()
+
+    def send(self, kind: int, number: int, payload: bytes) -> None:
+        """Write a message; waits while the pipe is full."""
+        if os.getpid() != self._pid:
+            os._exit(
+                0
+            )  # forked by an activity, and came back from it: there is nothing for it to do here
+        data = HEADER.pack(kind, number, len(payload)) + payload
+        with self._lock:
+            if self._writing:  # a finalizer logged while this very thread was writing
+                self._later.append(data)
+                return
+            self._writing = True
+            try:
+                self._write(data)
+                while self._later:
+                    self._write(self._later.popleft())
+            finally:
+                self._writing = False
+
+    def _write(self, data: bytes) -> None:
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
+        except BrokenPipeError:
+            os._exit(0)  # the driver is gone
 
 
 def _watch(lifeline: int, desks: list[large.Desk]) -> None:
