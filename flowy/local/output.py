@@ -38,6 +38,7 @@ _RING = _COUNT.size
 _DUMP = _RING + LAST
 _SIZE = 1 << 16
 _FATAL = b"Fatal Python error: "
+_OUR_FRAME = b'  File "' + os.fsencode(os.path.dirname(__file__)) + b"/"
 
 
 class Words:
@@ -74,7 +75,11 @@ class Words:
         """What faulthandler wrote when it happened last, fit for a terminal; nothing if it never did."""
         text = self._buffer[_DUMP:].rstrip(b"\0")
         lines = text[max(0, text.rfind(_FATAL)) :].split(b"\n")
-        # The names of all loaded extension modules are many lines long, and tell little.
+        frames = [i for i, line in enumerate(lines) if line.startswith(b"  File ")]
+        ours = [i for i in frames if lines[i].startswith(_OUR_FRAME)]
+        if ours and ours[0] > frames[0]:
+            del lines[ours[0] :]  # who called the activity tells nothing
+        # Nor do the names of all loaded extension modules, of which there are many lines.
         return printable(b"\n".join(x for x in lines if not x.startswith(b"Extension modules:"))[:LAST])
 
     def close(self) -> None:
@@ -137,6 +142,8 @@ class Output:
 
         A carriage return ends one too: progress bars live on it.
         """
+        if errors:
+            self._words.overhear(data)
         key = (descriptor, threading.get_ident())
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         held = self.held.get(key)
@@ -144,7 +151,7 @@ class Output:
             held = self.held.setdefault(key, bytearray())
             held += data
             if len(held) >= LONGEST:
-                self._put(descriptor, self.held.pop(key), errors)
+                self._put(descriptor, self.held.pop(key))
             return
         lines: bytes | bytearray = data[:end]
         if held is not None:
@@ -152,13 +159,13 @@ class Output:
             lines = held + lines
         if end < len(data):
             self.held[key] = bytearray(data[end:])
-        self._put(descriptor, lines, errors)
+        self._put(descriptor, lines)
 
     def end_lines(self, end: bytes = b"\n") -> None:
         """End the lines that this thread has begun: what comes next is somebody else's."""
         me = threading.get_ident()
         for key in [key for key in self.held if key[1] == me]:
-            self._put(key[0], self.held.pop(key) + end, False)
+            self._put(key[0], self.held.pop(key) + end)
 
     def flush(self) -> None:
         """A line waits for its end, whatever is flushed; but not in a process that an activity forked,
@@ -166,9 +173,7 @@ class Output:
         if self.held and os.getpid() != self._pid:
             self.end_lines(b"")
 
-    def _put(self, descriptor: int, data: bytes | bytearray, errors: bool) -> None:
-        if errors:
-            self._words.overhear(bytes(data))
+    def _put(self, descriptor: int, data: bytes | bytearray) -> None:
         with self._lock:
             locked = self._take_turn()
             try:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from flowy.errors import UsageError
@@ -290,7 +291,12 @@ def _fork(descriptors: Descriptors, others: Callable[[], set[int]]) -> tuple[int
                     os.close(descriptor)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        # As in a clean interpreter: else what `multiprocessing` starts in it would run the script again.
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         worker_process.main(*descriptors)
+        del main  # kept until now: functions that came with the fork use its names
+        if "multiprocessing.util" in sys.modules:  # those that this process has registered, no others
+            sys.modules["multiprocessing.util"]._run_finalizers()
         code = 0
     finally:
         os._exit(code)
