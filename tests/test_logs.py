@@ -249,7 +249,7 @@ def test_records_between_calls_come_without_a_task(
 
 def flood(n: int) -> None:
     def talk() -> None:
-        for i in range(40):
+        for i in range(15):
             act.info("%d %s", i, "x" * 100_000)
 
     threading.Thread(target=talk).start()
@@ -258,7 +258,7 @@ def flood(n: int) -> None:
 def test_a_worker_with_more_to_say_than_a_pipe_holds_can_leave(kept: Keeper) -> None:
     with make(flood, activity_workers=1) as w:
         w.run(1)
-    assert [int(r.getMessage().split()[0]) for r in kept.records] == list(range(40))
+    assert [int(r.getMessage().split()[0]) for r in kept.records] == list(range(15))
 
 
 def say_and_stay(folder: str) -> None:
@@ -283,7 +283,7 @@ def test_the_records_of_a_task_that_is_left_running_come(
     w = flowy.LocalWorkflow(Leave, 1)
     w.conf_activity("work", say_and_stay)
     w.run()
-    assert "said" in kept.messages()
+    assert [r.flowy_task for r in kept.records if r.getMessage() == "said"] == ["work-0-0"]
 
 
 @pytest.mark.parametrize("how", ["filter", "handler", "factory"])
@@ -439,6 +439,15 @@ def test_a_line_without_an_end_is_ended_with_the_message(script: Any) -> None:
             print('after', flush=True)
     """
     assert output_of(script, code) == ("begun\nafter\n", "\nat 1\nat 2\n")  # read as text
+
+
+def test_what_a_thread_has_begun_comes_out_when_its_worker_leaves(script: Any) -> None:
+    code = """
+        def work(n):
+            threading.Thread(target=lambda: print('begun', end='')).start()
+        run(work, 1)
+    """
+    assert output_of(script, code)[0].strip() == "begun"
 
 
 def test_output_may_be_left_as_it_is(script: Any) -> None:

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -44,11 +45,14 @@ def run(method: str, work: Callable[..., Any], *args: Any) -> Any:
 
 
 def in_pool(method: str) -> list[int]:
+    # Python 3.12 and later warn of a fork beside threads, and a forked worker has the filters of pytest.
+    warnings.simplefilter("ignore", DeprecationWarning)
     with multiprocessing.get_context(method).Pool(2) as pool:
         return pool.map(math.factorial, range(5))
 
 
 def in_executor(method: str) -> list[int]:
+    warnings.simplefilter("ignore", DeprecationWarning)
     context = multiprocessing.get_context(method)
     with futures.ProcessPoolExecutor(2, context) as executor:
         return list(executor.map(math.factorial, range(5)))
@@ -77,6 +81,7 @@ def test_threads_and_subprocesses_in_an_activity(method: str) -> None:
 
 
 def in_flowy(method: str) -> int:
+    warnings.simplefilter("ignore", DeprecationWarning)
     logging.getLogger("nested").warning("around")
     value: int = run(method, warn, -3)
     return value

@@ -225,7 +225,8 @@ def origin(worker: int, parcel: Parcel | None = None, at: int = IDLE) -> dict[st
     if parcel is not None:
         batch, i = parcel.batch, parcel.first + at
         run, key = batch.run(i).owner.id, batch.key(i)
-        attempt = int(key.rpartition("-")[2])
+        number = key.rpartition("-")[2]
+        attempt = int(number) if number.isdigit() else None
     return {"flowy_run": run, "flowy_task": key, "flowy_attempt": attempt, "flowy_worker": worker}
 
 

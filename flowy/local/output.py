@@ -161,17 +161,23 @@ class Output:
             self.held[key] = bytearray(data[end:])
         self._put(descriptor, lines)
 
-    def end_lines(self, end: bytes = b"\n") -> None:
+    def end_lines(self) -> None:
         """End the lines that this thread has begun: what comes next is somebody else's."""
         me = threading.get_ident()
         for key in [key for key in self.held if key[1] == me]:
-            self._put(key[0], self.held.pop(key) + end)
+            self._put(key[0], self.held.pop(key) + b"\n")
 
     def flush(self) -> None:
         """A line waits for its end, whatever is flushed; but not in a process that an activity forked,
-        which may end without a word."""
+        or that is about to leave: it may end without a word."""
         if self.held and os.getpid() != self._pid:
-            self.end_lines(b"")
+            for key in list(self.held):
+                self._put(key[0], self.held.pop(key, b""))
+
+    def leave(self) -> None:
+        """Let out what is held, and from now on whatever is flushed."""
+        self._pid = 0
+        self.flush()
 
     def _put(self, descriptor: int, data: bytes | bytearray) -> None:
         with self._lock:

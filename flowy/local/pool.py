@@ -136,6 +136,8 @@ class Pool:
     def release(self, function: int) -> None:
         """One run needs the function no more."""
         self._functions.release(function)
+        if self._strays:  # at the end of a run, after which nobody may wait here for long
+            self._log_strays()
 
     def serves(self) -> bool:
         """Whether this thread is one that runs activities."""
@@ -166,14 +168,14 @@ class Pool:
         mailbox.waker = self._wake_other
         try:
             while not mailbox:
+                if self._strays:  # later than what was in the mailbox before
+                    self._log_strays()
                 left = None if end is None else max(0.0, end - time.monotonic())
                 interrupts.hold(self._wake)
                 try:
                     led = self._led(self._move, left)
                 finally:
                     interrupts.let_go()
-                if self._strays:
-                    self._log_strays()
                 if not led:
                     mailbox.wait(left)
                 if end is not None and time.monotonic() >= end:

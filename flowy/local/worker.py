@@ -100,7 +100,7 @@ def main(reading: int, writing: int, lifeline: int, status: int, turns: int) -> 
     else:
         watch.join(PATIENCE)  # the driver was killed: tidy up behind it
     _flush_output()
-    printed.end_lines(b"")
+    printed.leave()
 
 
 def _set_up(setup: Setup, outgoing: Outgoing, page: Page, printed: output.Output) -> list[Forward]:
@@ -233,17 +233,20 @@ class Outgoing:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._pid = os.getpid()
+        self._mine = True
         self._lock = threading.RLock()
         self._writing = False
         self._later: deque[bytes] = deque()
+        os.register_at_fork(after_in_child=self._disown)
+
+    def _disown(self) -> None:
+        """In a process that an activity forked: these are not its messages."""
+        self._mine = False
 
     def send(self, kind: int, number: int, payload: bytes) -> None:
         """Write a message; waits while the pipe is full."""
-        if os.getpid() != self._pid:
-            os._exit(
-                0
-            )  # forked by an activity, and came back from it: there is nothing for it to do here
+        if not self._mine:
+            os._exit(0)  # it came back from the activity that forked it, and has nothing to do here
         data = HEADER.pack(kind, number, len(payload)) + payload
         with self._lock:
             if self._writing:  # a finalizer logged while this very thread was writing
