@@ -8,6 +8,7 @@ This file only hands on the public names.
 """
 
 from flowy._version import __version__
+from flowy.activity import heartbeat, last_heartbeat
 from flowy.clock import now, random, sleep, timer, uuid4
 from flowy.errors import (
     CancelRequested,
@@ -22,6 +23,7 @@ from flowy.errors import (
     WorkerDied,
 )
 from flowy.local.engine import LocalWorkflow, Progress, Run, Usage
+from flowy.options import Retry
 from flowy.plain import plain
 from flowy.replay import Replay
 from flowy.results import (
@@ -46,6 +48,7 @@ __all__ = [
     "NondeterminismError",
     "Progress",
     "Replay",
+    "Retry",
     "Run",
     "TaskCancelled",
     "TaskError",
@@ -58,7 +61,9 @@ __all__ = [
     "cancel",
     "finish_order",
     "first",
+    "heartbeat",
     "is_result",
+    "last_heartbeat",
     "map",
     "now",
     "parallel_reduce",

@@ -1833,7 +1833,7 @@ cdef class Run:
         """(args, kwargs or None) of a call, with values in place of results."""
         cdef Walk w
         cdef bint opening = self.unopened and (
-            self.outbox.opens or self.lanes[self.nodes[id].dep] != 0)
+            self.outbox.opens or self.lanes[self.nodes[id].dep] == 1)
         call = <object>self.nodes[id].payload
         if self.nodes[id].flags & HAS_RESULTS or (opening and self.nodes[id].flags & HAS_OBJECTS):
             start_walk(&w, False, DEEPEST_VALUE)
@@ -2294,7 +2294,7 @@ cdef class Run:
         i = 0
         while i < n:
             j = i
-            if numbers:
+            if numbers and here:
                 j = n
             elif here and m.single and listed:
                 while j < n and is_atom((<list>items)[j]):
@@ -3081,9 +3081,10 @@ cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
 cdef class Outbox:
     """The ready tasks of all runs of a driver, first come first served between runs.
 
-    Lane 0 holds activities, lane 1 sub-workflows. `on_full` is called from within workflow code after
-    every `full_at` new tasks, and every `heavy_at` bytes of large arguments, so that a driver can send
-    some while the code is still calling.
+    Lane 0 holds activities. Sub-workflows (lane 1) and activities that the driver looks at one by one
+    (lane 2) share a queue, from which `take(…, lane=1)` gives. `on_full` is called from within workflow
+    code after every `full_at` new tasks, and every `heavy_at` bytes of large arguments, so that a driver
+    can send some while the code is still calling.
     """
     cdef object lane0, lane1             # deques of runs that have ready tasks
     cdef readonly Py_ssize_t waiting     # ready activities
@@ -3612,6 +3613,31 @@ cdef class Batch:
         """The arguments are on their way as bytes."""
         self.calls = []
         self.keywords = {}
+
+    def find(self, Run run, int32_t node):
+        """The position of a task here, -1 if it is not."""
+        cdef Py_ssize_t i
+        if self.map is not None:
+            i = run.nodes[node].index - self.member
+            if self.map.run is run and 0 <= i < self.members and self.map.nodes.get(run.nodes[node].index) == node:
+                return i
+            return -1
+        for i in range(self.ids.n):
+            if self.ids.v[i] == node and self.runs[self.owners.v[i]] is run:
+                return i
+        return -1
+
+    def set_attempt(self, Py_ssize_t i, int number):
+        """The task goes on with this attempt, counted from 0; its key tells so."""
+        cdef Run run = self.run_of(i)
+        if not run.closed and self.map is None:
+            run.nodes[self.ids.v[i]].attempt = number
+
+    def drop_call(self, Py_ssize_t i):
+        """The arguments of the task are needed no more."""
+        if self.calls:
+            self.calls[i] = None
+            self.keywords.pop(i, None)
 
     def wanted(self, Py_ssize_t i):
         """Whether the run still waits for this task."""

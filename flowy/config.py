@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from flowy.errors import UsageError
+from flowy.options import Options
 
 Factory = Callable[..., Callable[..., Any]]
 
@@ -24,9 +25,16 @@ _CO_VARIADIC = 0x04 | 0x08
 class Plan:
     """A workflow factory and what stands behind each of its dependencies."""
 
-    def __init__(self, factory: Factory, activities: dict[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        factory: Factory,
+        activities: dict[str, Callable[..., Any]],
+        options: dict[str, Options],
+    ) -> None:
         self.factory = factory
         self.activities = activities
+        self.options = options
+        """Of those activities that were given any."""
         self.workflows: dict[str, Plan] = {}
 
     @property
@@ -55,15 +63,13 @@ def check_name(name: Any, taken: Mapping[str, Any], factory: Factory) -> None:
         raise UsageError(f"the dependency {name!r} is configured twice")
 
 
-def check_activity(name: str, activity: Any, options: Mapping[str, Any]) -> None:
-    """Raises `UsageError` if `activity` can't be called, or an option is unknown."""
+def check_activity(name: str, activity: Any) -> None:
+    """Raises `UsageError` if `activity` can't be called."""
     if not callable(activity):
         raise UsageError(
             f"the activity {name!r} must be callable, but {activity!r} is {_article(activity)}: give "
             "the function itself"
         )
-    if options:
-        raise UsageError(f"unknown options for the activity {name!r}: {', '.join(sorted(options))}")
 
 
 def check_fit(factory: Factory, names: tuple[str, ...]) -> None:

@@ -62,7 +62,8 @@ class InternalError(FlowyError):
 
 
 class CancelRequested(FlowyError):
-    """Raised where a workflow waits when its run was asked to cancel; it may clean up."""
+    """Raised where a workflow waits when its run was asked to cancel, and by `heartbeat` in a task that
+    was cancelled; they may clean up."""
 
 
 class TaskError(FlowyError):
@@ -103,7 +104,19 @@ class TaskError(FlowyError):
 
 
 class TaskTimedout(TaskError):
-    """A task was not done in time."""
+    """A task was not done in time.
+
+    Attributes:
+        timeout: which limit it was: 'schedule_to_start', 'start_to_close', 'schedule_to_close' or
+            'heartbeat'.
+        details: what the task's last `flowy.heartbeat(details)` said, None if there was none.
+    """
+
+    timeout: str = ""
+    details: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (*super().__reduce__(), {"timeout": self.timeout, "details": self.details})
 
 
 class TaskCancelled(TaskError):
@@ -133,7 +146,18 @@ class Failure:
     `looked` tells whether anyone ever saw it.
     """
 
-    __slots__ = ("attempt", "cause", "key", "kind", "looked", "message", "name", "remote_traceback")
+    __slots__ = (
+        "attempt",
+        "cause",
+        "details",
+        "key",
+        "kind",
+        "looked",
+        "message",
+        "name",
+        "remote_traceback",
+        "timeout",
+    )
 
     def __init__(
         self,
@@ -145,6 +169,8 @@ class Failure:
         kind: FailureKind = "failed",
         cause: BaseException | None = None,
         remote_traceback: str = "",
+        timeout: str = "",
+        details: Any = None,
     ) -> None:
         self.message = message
         self.key = key
@@ -153,6 +179,8 @@ class Failure:
         self.kind: FailureKind = kind
         self.cause = cause
         self.remote_traceback = remote_traceback
+        self.timeout = timeout
+        self.details = details
         self.looked = False
 
     @classmethod
@@ -187,6 +215,8 @@ class Failure:
         what = f"{self.kind}: {self.message}" if self.message else self.kind
         error = kind(f"{who}{what}", self.key, self.name, self.attempt, self.remote_traceback)
         error.__cause__ = self.cause
+        if isinstance(error, TaskTimedout):
+            error.timeout, error.details = self.timeout, self.details
         return error
 
     def __repr__(self) -> str:

@@ -39,7 +39,7 @@ def plain(factory: Factory, **functions: Callable[..., Any]) -> Callable[..., An
     check_factory(factory)
     for name, function in functions.items():
         check_name(name, {}, factory)
-        check_activity(name, function, {})
+        check_activity(name, function)
     check_fit(factory, tuple(functions))
 
     def run(*args: Any, **kwargs: Any) -> Any:

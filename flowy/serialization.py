@@ -314,6 +314,16 @@ def split_calls(data: bytes, first: int) -> list[bytes]:
     return made
 
 
+def peek_call(data: bytes, i: int) -> tuple[Any, Any] | None:
+    """(args, kwargs) of a call in a message; None if it holds objects: they are not opened."""
+    *parts, objects = loads(data)
+    work = Work(*parts)
+    if i in objects:
+        return None
+    call = work.calls[i]
+    return (call,) if work.flat else call, work.keywords.get(i, {})
+
+
 def dump_exception(error: BaseException) -> bytes | None:
     """`error` as bytes, None if it would not arrive whole on the other side."""
     try:

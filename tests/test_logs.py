@@ -127,6 +127,23 @@ def test_the_run_is_that_of_the_handle_and_the_way_to_a_sub_workflow(kept: Keepe
     assert (record.flowy_run, record.flowy_task) == (f"{run.id}/child-0-0", "work-0-0")
 
 
+def fail_twice(path: str) -> int:
+    with open(path, "a") as file:
+        file.write("x")
+    act.info("tried")
+    if os.path.getsize(path) < 3:
+        raise ValueError("not yet")
+    return 7
+
+
+def test_attempts_are_told_apart(kept: Keeper, tmp_path: Path) -> None:
+    w = flowy.LocalWorkflow(Each, 1)
+    w.conf_activity("work", fail_twice, retry=flowy.Retry(attempts=3))
+    assert w.run(str(tmp_path / "tries")) == [7]
+    found = [(r.flowy_task, r.flowy_attempt) for r in kept.records if r.name == "act"]
+    assert found == [("work-0-0", 0), ("work-0-1", 1), ("work-0-2", 2)]
+
+
 def enabled(name: str) -> list[bool]:
     return [logging.getLogger(name).isEnabledFor(level) for level in (10, 20, 30, 40)]
 
@@ -334,6 +351,7 @@ def log_from_fork(n: int) -> int:
     pid = os.fork()
     if pid == 0:
         act.warning("from a fork")
+        flowy.heartbeat("from a fork")
         return -1  # comes back from the activity, which only its parent should
     os.waitpid(pid, 0)
     act.warning("from the worker")

@@ -375,3 +375,23 @@ def test_a_batch_knows_whether_somebody_waits_for_one_of_its_outcomes(body: Any,
     assert batch is not None
     assert batch.patient is patient
     core.close()
+
+
+def test_a_map_of_sub_workflows_takes_a_range(build: Any) -> None:
+    class Top:
+        def __init__(self, sub: Any) -> None:
+            self.sub = sub
+
+        def __call__(self, n: int) -> Any:
+            return list(flowy.map(self.sub, range(n)))
+
+    class Twice:
+        def __init__(self, inc: Any) -> None:
+            self.inc = inc
+
+        def __call__(self, x: int) -> Any:
+            return self.inc(self.inc(x))
+
+    top = build(Top, "threads")
+    top.conf_workflow("sub", build(Twice, "inline", inc=lambda x: x + 1))
+    assert top.run(5) == [2, 3, 4, 5, 6]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flowy import _loop, serialization
-from flowy.errors import Failure, FailureKind, UsageError, describe
+from flowy.errors import CancelRequested, Failure, FailureKind, UsageError, describe
 from flowy.local.status import Page
 from flowy.serialization import Work
 
@@ -28,10 +28,14 @@ class Trouble(NamedTuple):
     """How a call failed, in a form that crosses between processes."""
 
     message: str
-    remote_traceback: str
-    exception: bytes | None
+    remote_traceback: str = ""
+    exception: bytes | None = None
     misused: bool = False
     kind: FailureKind = "failed"
+    timeout: str = ""
+    """Which limit it was that passed."""
+    details: bytes | None = None
+    """The pickled details of its last heartbeat."""
 
 
 class Outcomes(NamedTuple):
@@ -44,6 +48,11 @@ class Outcomes(NamedTuple):
     """By function: how many calls, how many seconds."""
     small: bool = False
     """Whether all values are sure to be numbers, strings, short bytes or None."""
+
+
+def nothing() -> Outcomes:
+    """What became of a message of one call that was not to begin."""
+    return Outcomes(0, [None], {}, {}, True)
 
 
 Flush = Callable[[Outcomes], None]
@@ -145,6 +154,7 @@ def to_trouble(error: BaseException) -> Trouble:
         text,
         serialization.dump_exception(error),
         isinstance(error, UsageError),
+        "cancelled" if isinstance(error, CancelRequested) else "failed",
     )
 
 
@@ -165,6 +175,7 @@ def to_failure(trouble: Trouble | BaseException, key: str, name: str) -> Failure
         kind=made.kind,
         cause=cause,
         remote_traceback=made.remote_traceback,
+        timeout=made.timeout,
     )
 
 
@@ -228,7 +239,7 @@ def _dump_apart(outcomes: Outcomes, troubles: dict[int, Any], keep: Keep | None)
                 else:
                     pickled = bytes(parts.head)
         except OSError as error:
-            troubles[position] = tuple(Trouble(f"its value: {describe(error)}", "", None))
+            troubles[position] = tuple(Trouble(f"its value: {describe(error)}"))
         except Exception as error:
             troubles[position] = tuple(_unpicklable(error, value))
         values.append(pickled)

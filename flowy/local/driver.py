@@ -25,12 +25,14 @@ from flowy import _sched, events, serialization
 from flowy._sched import Batch, Outbox
 from flowy.config import Plan, describe
 from flowy.errors import Failure, UsageError
+from flowy.local.attempts import Attempts
 from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
+from flowy.local.deaths import amend, show_call
 from flowy.local.executors import Executor
 from flowy.local.interrupts import interrupts
 from flowy.local.logs import Arrival
-from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
+from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply, Tracked
 from flowy.local.shelf import Shelf
 
 log = logging.getLogger("flowy")
@@ -161,6 +163,7 @@ class Driver:
         for number in functions.values():
             self._know_cost(number)
         self._in_flight = 0
+        self._attempts = Attempts(executor, batching, self.mailbox)
         self._live = 0
         self._executions: set[Execution] = set()
         self._children: list[tuple[int, int, Batch, int]] = []
@@ -193,11 +196,14 @@ class Driver:
     def _send(self) -> None:
         """Pack ready tasks into parcels, as far as the executor has room."""
         outbox, batching, executor = self._outbox, self._batching, self._executor
+        if self._attempts:
+            self._send_attempts()
         while self._may_send():
             function = outbox.next_function()
             left = (function, outbox.waiting, executor.size)
             along = batching.along if executor.ships else 0
-            batch = outbox.take(batching.limit(*left), batching.budget(*left), 0, along)
+            limit = min(batching.limit(*left), executor.largest)
+            batch = outbox.take(limit, batching.budget(*left), 0, along)
             if batch is None:
                 return
             parcel = Parcel(batch, self.mailbox)
@@ -207,6 +213,9 @@ class Driver:
                 batching.learn_size(function, parcel.size, len(parcel.message))
             self._in_flight += parcel.size
             executor.submit(parcel)
+            if self._attempts:
+                self._attempts.take_turn()
+                self._send_attempts()
 
     def _may_send(self) -> bool:
         """Whether a task is ready and there is room for it; one parcel of each driver always fits."""
@@ -214,7 +223,34 @@ class Driver:
         if not waiting:
             return False
         depth = self._batching.depth(self._outbox.next_function(), waiting, self._executor.size)
-        return not self._in_flight or self._executor.room(depth) > 0
+        return self._has_room(depth)
+
+    def _has_room(self, depth: int) -> bool:
+        mine = self._in_flight or self._attempts.running
+        return not mine or self._executor.room(depth) > 0
+
+    def _send_attempts(self) -> None:
+        """Send calls of activities with options, while it is their turn."""
+        attempts, executor = self._attempts, self._executor
+        while (queue := attempts.choose(self._outbox.waiting)) is not None:
+            if not self._has_room(attempts.depth(queue)):
+                return
+            parcel = attempts.next(queue)
+            if executor.pickles:
+                try:
+                    parcel.pack()
+                except Exception as error:
+                    self._drop_unpicklable(parcel, error)
+                    continue
+            attempts.sent(parcel)
+            executor.submit(parcel)
+
+    def _drop_unpicklable(self, parcel: Tracked, error: Exception) -> None:
+        """A parcel that can't be pickled is sent call by call, to find the culprit."""
+        failures = {}
+        if parcel.size == 1:
+            failures[parcel.first] = self._unpicklable(parcel.batch, parcel.first, error)
+        self._attempts.fail(parcel, failures)
 
     def _pack(self, parcel: Parcel) -> bool:
         """Pickle a parcel. If that fails, its good tasks go one by one and the others fail."""
@@ -223,17 +259,17 @@ class Driver:
             return True
         except Exception:
             pass
-        self._send_singly(parcel, 0)
+        self._send_singly(parcel)
         return False
 
-    def _send_singly(self, parcel: Parcel, deaths: int) -> None:
-        """Send what is open of a parcel task by task; `deaths` counts for the first of them."""
+    def _send_singly(self, parcel: Parcel, died: int | None = None) -> None:
+        """Send what is open of a parcel task by task; at position `died` a worker died once."""
         batch = parcel.batch
         for i in range(parcel.first + parcel.received, parcel.first + parcel.size):
             if not batch.recall(i):
                 continue
             single = Parcel(batch, self.mailbox, i, 1)
-            single.deaths, deaths = deaths, 0
+            single.deaths = int(i == died)
             try:
                 single.pack()
             except Exception as error:
@@ -245,10 +281,20 @@ class Driver:
     def _recover(self, lost: Lost) -> None:
         """Tasks that went along with others go back to the graph; the others go again."""
         parcel = lost.parcel
+        if isinstance(parcel, Tracked):
+            self._attempts.lost(lost)
+            return
         self._in_flight -= parcel.size - parcel.received
-        self._send_singly(parcel, int(lost.killed))
+        died = None if lost.at is None else parcel.first + lost.at
+        if lost.stopped and died is not None and parcel.batch.wanted(died):
+            failure = to_failure(lost.trouble, parcel.batch.key(died), parcel.batch.name(died))
+            parcel.batch.complete(died, [None], {died: failure}, time.time())
+        self._send_singly(parcel, died)
 
     def _fail_unpicklable(self, batch: Batch, i: int, error: BaseException) -> None:
+        batch.complete(i, [None], {i: self._unpicklable(batch, i, error)}, time.time())
+
+    def _unpicklable(self, batch: Batch, i: int, error: BaseException) -> Failure:
         what = f"an argument of {batch.key(i)}"
         args, given = batch.arguments(i)
         roots = [(f"args[{n}]", x) for n, x in enumerate(args)]
@@ -261,8 +307,7 @@ class Driver:
                 break
         cause = UsageError(message)
         cause.__cause__ = error
-        failure = Failure(message, key=batch.key(i), name=batch.name(i), cause=cause)
-        batch.complete(i, [None], {i: failure}, time.time())
+        return Failure(message, key=batch.key(i), name=batch.name(i), cause=cause)
 
     def _overlap(self) -> None:
         """Called while workflow code is calling: move bytes, apply nothing."""
@@ -326,7 +371,7 @@ class Driver:
             drawing.learn(n, self._outbox.heavy - heavy)
 
     def _cancel_task(self, run: _sched.Run, node: int, key: str) -> None:
-        """Cancel what has not started; a sub-workflow is asked to cancel, an activity goes on."""
+        """Cancel what has not started; a sub-workflow is asked to cancel, a running activity too."""
         state = run.state_of(node)
         if state not in ("ready", "sent") or run.key_of(node) != key:
             return  # over already, and its place may be another's
@@ -339,6 +384,8 @@ class Driver:
         if state == "ready" or name in owner.plan.workflows:
             failure = Failure("by the workflow", key=key, name=name, kind="cancelled")
             run.fail_node(node, failure, time.time())
+        elif not self._attempts.cancel(run, node):
+            self._executor.cancel_task(run, node)
 
     def _receive(self) -> None:
         """Wait for replies, timers or posts, and apply them in the order in which they came."""
@@ -371,9 +418,12 @@ class Driver:
             return 0.0
         if self._children and self._live < MAX_LIVE:
             return 0.0
+        due = self._attempts.due()
         if self._timers:
-            return min(LONGEST_WAIT, max(0.0, self._timers[0][0] - time.monotonic()))
-        if not self._in_flight and not self._patient:
+            due = self._timers[0][0] if due is None else min(due, self._timers[0][0])
+        if due is not None:
+            return min(LONGEST_WAIT, max(0.0, due - time.monotonic()))
+        if not self._in_flight and not self._attempts and not self._patient:
             self._fail_stuck()
             return 0.0
         return None
@@ -381,6 +431,14 @@ class Driver:
     def _apply(self, reply: Reply) -> None:
         """Outcomes become events."""
         parcel, outcomes = reply.parcel, reply.outcomes
+        self.tasks_done += len(outcomes.values)
+        self._batching.learn(outcomes.spent)
+        for function, (_, seconds) in outcomes.spent.items():
+            self.busy_seconds += seconds
+            self._know_cost(function)
+        if parcel.options is not None:
+            self._attempts.apply(reply)
+            return
         first = parcel.first + outcomes.first
         batch = parcel.batch
         failures = None
@@ -388,13 +446,10 @@ class Driver:
             failures = {}
             for i, trouble in outcomes.failures.items():
                 at = parcel.first + i
-                failures[at] = to_failure(trouble, batch.key(at), batch.name(at))
+                failures[at] = failure = to_failure(trouble, batch.key(at), batch.name(at))
+                if failure.kind == "worker died" and (call := parcel.call(i)) is not None:
+                    failure.message = amend(failure.message, f"called with {show_call(*call)}")
         self._in_flight -= len(outcomes.values)
-        self.tasks_done += len(outcomes.values)
-        self._batching.learn(outcomes.spent)
-        for function, (_, seconds) in outcomes.spent.items():
-            self.busy_seconds += seconds
-            self._know_cost(function)
         batch.complete(first, outcomes.values, failures, time.time())
 
     def _know_cost(self, function: int) -> None:
@@ -404,6 +459,8 @@ class Driver:
 
     def _fire_timers(self) -> None:
         now = time.monotonic()
+        if self._attempts:
+            self._attempts.fire(now)
         while self._timers and self._timers[0][0] <= now:
             _, _, run, node = heapq.heappop(self._timers)
             run.finish_node(node, None, time.time())
@@ -424,14 +481,14 @@ class Driver:
 
     def _start(self, execution: Execution, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         plan = execution.plan
-        n = len(plan.activities)
         functions = [self._functions[id(plan), name] for name in plan.activities]
         run = _sched.Run(
             plan.factory,
             plan.names,
             self._outbox,
             functions=functions + [-1] * len(plan.workflows),
-            lanes=[0] * n + [1] * len(plan.workflows),
+            lanes=[2 if name in plan.options else 0 for name in plan.activities]
+            + [1] * len(plan.workflows),
             args=args,
             kwargs=kwargs,
             context=execution.context,
@@ -477,6 +534,12 @@ class Driver:
                 return
             for i in range(len(batch)):
                 parent: Execution = batch.run(i).owner
+                options = parent.plan.options.get(batch.name(i))
+                if options is not None:
+                    which = batch.which
+                    function = which[i] if isinstance(which, list) else which
+                    self._attempts.add(batch, i, function, options)
+                    continue
                 if parent.asked == 0:
                     self._live -= 1
                 parent.asked += 1
@@ -500,7 +563,7 @@ class Driver:
         assert outcome is not None
         if exception is not None and not isinstance(exception, Exception):
             self._interrupted = exception
-        tell_of_loose_ends(run)
+        tell_of_loose_ends(run, self._attempts.unsent(run) if self._attempts else 0)
         for child in list(execution.children):
             self._discard(child)
         run.close()
@@ -562,6 +625,7 @@ class Driver:
             if execution.run is not None:
                 close(execution.run, execution.plan)
         self._executions.clear()
+        self._attempts.forget()
         self._timers.clear()
         self._wants.clear()
         self._children.clear()
@@ -582,8 +646,9 @@ def close(run: _sched.Run, plan: Plan) -> None:
         )
 
 
-def tell_of_loose_ends(run: _sched.Run) -> None:
-    """One warning each for failures that nobody looked at, and for tasks left running."""
+def tell_of_loose_ends(run: _sched.Run, unsent: int) -> None:
+    """One warning each for failures that nobody looked at, and for tasks left running; `unsent` of them
+    wait for their turn."""
     count = run.failures - run.looked
     first = next((failure for failure in run.unlooked if not failure.looked), None)
     if count > 0 and first is not None:
@@ -594,10 +659,11 @@ def tell_of_loose_ends(run: _sched.Run) -> None:
             "was" if count == 1 else "were",
             first,
         )
-    if run.sent:
+    running = run.sent - unsent
+    if running > 0:
         log.warning(
             "a run ended while %d of its tasks %s running, whose results are ignored "
             "(return them, wait for them, or run(…, _wait=True))",
-            run.sent,
-            "was" if run.sent == 1 else "were",
+            running,
+            "was" if running == 1 else "were",
         )

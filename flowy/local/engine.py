@@ -32,9 +32,16 @@ from flowy.config import (
 from flowy.errors import UsageError
 from flowy.local.batching import Batching
 from flowy.local.driver import Driver, Execution
-from flowy.local.executors import Executor, ExecutorChoice, check_choice, make_executor
+from flowy.local.executors import (
+    Executor,
+    ExecutorChoice,
+    check_choice,
+    check_workers,
+    make_executor,
+)
 from flowy.local.logs import Habits, OutputChoice
 from flowy.local.process import StartMethod
+from flowy.options import PLAIN, Options, make_options
 
 __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
 
@@ -69,6 +76,10 @@ class LocalWorkflow:
             `concurrent.futures.Executor` class, factory or instance.
         start_method: how worker processes start: 'spawn' (a clean interpreter that never imports
             `__main__`), or 'fork'.
+        memory_limit: bytes that each worker process may use, or (up to 1) a share of the memory that
+            this program may use, for all workers together. A worker that uses most of it is replaced
+            between two tasks; one that uses more is killed, and its task fails with `WorkerDied`.
+        max_tasks_per_worker: a worker process is replaced after so many tasks.
         logs: whether log records and warnings of worker processes come into this process's logging, as
             far as its levels let them through, with the attributes `flowy_run`, `flowy_task`,
             `flowy_attempt` and `flowy_worker`. A level (30, 'INFO'): only those from it on.
@@ -98,16 +109,22 @@ class LocalWorkflow:
         executor: ExecutorChoice = "processes",
         *,
         start_method: StartMethod = "spawn",
+        memory_limit: float | None = None,
+        max_tasks_per_worker: int | None = None,
         logs: bool | int | str = True,
         output: OutputChoice = "lines",
     ) -> None:
         check_factory(factory)
         check_choice(executor, start_method, activity_workers)
+        check_workers(executor, memory_limit, max_tasks_per_worker)
         self._habits = Habits.of(logs, output)
         self._factory = factory
         self._activities: dict[str, Callable[..., Any]] = {}
+        self._options: dict[str, Options] = {}
         self._workflows: dict[str, LocalWorkflow] = {}
         self._workers = activity_workers
+        self._memory_limit = memory_limit
+        self._max_tasks = max_tasks_per_worker
         self._choice = executor
         self._start_method: StartMethod = start_method
         self._lock = threading.Lock()
@@ -124,12 +141,32 @@ class LocalWorkflow:
     def conf_activity(self, name: str, activity: Callable[..., Any], **options: Any) -> None:
         """Give the dependency `name` an activity: any callable.
 
+        Args:
+            name: as the workflow's factory calls it.
+            activity: called with what the workflow calls the dependency with.
+            retry: `flowy.Retry(…)`, or a tuple of delays in seconds, one before each attempt, of which
+                the further ones follow time-outs only. `(0,)` by default: one attempt.
+            schedule_to_start: seconds that a task may wait for a worker.
+            start_to_close: seconds that one attempt may run.
+            schedule_to_close: seconds from when it could start to its end.
+            heartbeat: seconds that may pass between two calls of `flowy.heartbeat` in it.
+            max_concurrency: so many run at a time.
+            priority: higher ones go first; 0 by default.
+            rerun_on_worker_death: whether it may run again if its worker died while it ran; True by
+                default.
+
+        What passes a limit fails with `TaskTimedout`. A worker process is killed for it, and only that
+        one is replaced; a thread can't be: it goes on, and its result is ignored.
+
         Raises:
             UsageError: the name, the activity or an option can't be used.
         """
         self._check_name(name)
-        check_activity(name, activity, options)
+        check_activity(name, activity)
+        made = make_options(name, options)
         self._activities[name] = activity
+        if made != PLAIN:
+            self._options[name] = made
 
     def conf_workflow(self, name: str, workflow: LocalWorkflow | Factory) -> None:
         """Give the dependency `name` another workflow: a `LocalWorkflow`, or a factory that needs no
@@ -151,7 +188,7 @@ class LocalWorkflow:
         """The checked configuration of this workflow and of those below it (they may be recursive)."""
         if id(self) in made:
             return made[id(self)]
-        plan = made[id(self)] = Plan(self._factory, dict(self._activities))
+        plan = made[id(self)] = Plan(self._factory, dict(self._activities), dict(self._options))
         check_fit(self._factory, (*self._activities, *self._workflows))
         for name, workflow in self._workflows.items():
             plan.workflows[name] = workflow._plan(made)
@@ -269,7 +306,7 @@ class LocalWorkflow:
         shared = self._executor
         if shared is not None and shared.serves():
             # An activity that runs its own workflow must not wait for the workers that wait for it.
-            executor = make_executor(self._choice, self._workers, self._start_method, self._habits)
+            executor = self._make_executor()
             try:
                 yield executor
             finally:
@@ -281,12 +318,20 @@ class LocalWorkflow:
         finally:
             self._give_back()
 
+    def _make_executor(self) -> Executor:
+        return make_executor(
+            self._choice,
+            self._workers,
+            self._start_method,
+            self._habits,
+            self._memory_limit,
+            self._max_tasks,
+        )
+
     def _borrow(self) -> Executor:
         with self._lock:
             if self._executor is None:
-                self._executor = make_executor(
-                    self._choice, self._workers, self._start_method, self._habits
-                )
+                self._executor = self._make_executor()
             self._users += 1
             return self._executor
 

@@ -13,19 +13,23 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, Protocol
 
-from flowy import serialization
+from flowy import activity, serialization
+from flowy._sched import Run
 from flowy.errors import UsageError
 from flowy.local import batch, cpus
+from flowy.local.batching import LARGEST
 from flowy.local.functions import FunctionTable
 from flowy.local.large import Store
 from flowy.local.logs import Habits
-from flowy.local.mailbox import Mailbox, Parcel, Reply
+from flowy.local.mailbox import Mailbox, Parcel, Reply, Tracked
+from flowy.local.memory import check_limit
 from flowy.local.pool import Pool
 from flowy.local.process import START_METHODS, StartMethod
+from flowy.local.status import Page
 
 _here = threading.local()
 """`_here.above`: the executors whose activities are on this thread, the innermost last."""
@@ -52,6 +56,18 @@ class Executor(Protocol):
         """Whether tasks may go along with what they wait for."""
 
     @property
+    def supervises(self) -> bool:
+        """Whether it looks after time limits of running calls itself."""
+
+    @property
+    def tells_start(self) -> bool:
+        """Whether it tells when a call starts: in its page, or in `Tracked.began`."""
+
+    @property
+    def largest(self) -> int:
+        """The most tasks of a parcel."""
+
+    @property
     def store(self) -> Store | None:
         """Where large values go; None: they stay in calls and values."""
 
@@ -69,6 +85,21 @@ class Executor(Protocol):
 
     def collect(self, mailbox: Mailbox, timeout: float | None) -> None:
         """Wait until something is in the mailbox, at most `timeout` seconds."""
+
+    def has_started(self, parcel: Parcel) -> bool:
+        """Whether the first of its tasks runs, or has run."""
+
+    def expire(self, parcel: Parcel, at: int, trouble: batch.Trouble) -> bool:
+        """Stop the task at this position; its outcome will be `trouble`. False if it can't be."""
+
+    def cancel(self, parcel: Parcel, at: int) -> bool:
+        """Tell the task at this position that it is cancelled; whether it is stopped if it goes on."""
+
+    def cancel_task(self, run: Run, node: int) -> bool:
+        """The same for a task of a run; False if it was not found."""
+
+    def abandon(self, parcel: Parcel) -> None:
+        """Nobody waits for a parcel of one task any more: don't let it keep others from running."""
 
     def serves(self) -> bool:
         """Whether this thread is one that runs activities for it, which must not wait for others."""
@@ -110,13 +141,37 @@ class ProcessExecutor(Pool):
     ships = True
 
 
-class InlineExecutor:
+class Unsupervised:
+    """What executors have in common that can't stop a task."""
+
+    supervises = False
+    tells_start = False
+    largest = LARGEST
+    store = None
+
+    def has_started(self, parcel: Parcel) -> bool:
+        return True
+
+    def expire(self, parcel: Parcel, at: int, trouble: batch.Trouble) -> bool:
+        return False
+
+    def cancel(self, parcel: Parcel, at: int) -> bool:
+        parcel.cancel(at)
+        return False
+
+    def cancel_task(self, run: Run, node: int) -> bool:
+        return False
+
+    def abandon(self, parcel: Parcel) -> None:
+        pass
+
+
+class InlineExecutor(Unsupervised):
     """Runs each task in the driver's thread when the driver would wait: for pdb and for tests."""
 
     size = 1
     pickles = False
     ships = False
-    store = None
 
     def __init__(self) -> None:
         self._functions: FunctionTable[Callable[..., Any]] = FunctionTable()
@@ -141,7 +196,8 @@ class InlineExecutor:
                 # A Ctrl-C or an exit in an activity is meant for the whole program here.
                 through = (KeyboardInterrupt,)
                 table = {number: self._functions[number] for number in parcel.functions}
-                outcomes = batch.run_calls(table, parcel.work(), through=through)
+                with hosting(parcel) as page:
+                    outcomes = batch.run_calls(table, parcel.work(), through=through, page=page)
                 mailbox.put(Reply(parcel, outcomes))
                 return
         mailbox.wait(timeout)
@@ -159,12 +215,12 @@ class InlineExecutor:
         self._waiting.clear()
 
 
-class ThreadExecutor:
+class ThreadExecutor(Unsupervised):
     """Threads of our own: daemons, so that an activity that never ends does not keep the program."""
 
     pickles = False
     ships = True
-    store = None
+    tells_start = True
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -172,12 +228,17 @@ class ThreadExecutor:
         self._waiting: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
         self._in_flight: set[Parcel] = set()
         self._made_under = _above()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"flowy-activity-{i}", daemon=True)
-            for i in range(size)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        self._abandoned: set[Parcel] = set()
+        self._lock = threading.Lock()
+        for _ in range(size):
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        name = f"flowy-activity-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
         return self._functions.add(Same(callable_), batch.prepare(callable_))
@@ -215,21 +276,84 @@ class ThreadExecutor:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
+    def has_started(self, parcel: Parcel) -> bool:
+        return getattr(parcel, "began", None) is not None
+
+    def cancel_task(self, run: Run, node: int) -> bool:
+        for parcel in list(self._in_flight):
+            at = parcel.batch.find(run, node) - parcel.first
+            if 0 <= at < parcel.size:
+                parcel.cancel(at)
+                return True
+        return False
+
+    def abandon(self, parcel: Parcel) -> None:
+        """The thread that runs it is lost for others until it ends: another takes its place."""
+        with self._lock:
+            if parcel in self._in_flight:
+                self._in_flight.discard(parcel)
+                self._abandoned.add(parcel)
+                if self.has_started(parcel):
+                    self._start_thread()
+
     def _work(self) -> None:
         _here.above = (*self._made_under, self)
         while (parcel := self._waiting.get()) is not None:
+            if parcel in self._abandoned:
+                self._abandoned.discard(parcel)
+                continue
+            if isinstance(parcel, Tracked):
+                parcel.began = time.monotonic()
             table = {number: self._functions[number] for number in parcel.functions}
-            outcomes = batch.run_calls(table, parcel.work())
-            self._in_flight.discard(parcel)
+            with hosting(parcel) as page:
+                outcomes = batch.run_calls(table, parcel.work(), page=page)
+            with self._lock:
+                if parcel in self._abandoned:
+                    self._abandoned.discard(parcel)
+                    return  # another thread has its place
+                self._in_flight.discard(parcel)
             parcel.mailbox.put(Reply(parcel, outcomes))
             del parcel, table, outcomes
 
 
-class FutureExecutor:
+@contextlib.contextmanager
+def hosting(parcel: Parcel) -> Iterator[Page]:
+    """Answer the activities of a parcel that run in this thread; the page shows which does."""
+    page = Page()
+    activity.set_host(Host(parcel, page))
+    try:
+        yield page
+    finally:
+        activity.set_host(None)
+        page.close()
+
+
+class Host:
+    """What answers activities in threads."""
+
+    def __init__(self, parcel: Parcel, page: Page) -> None:
+        self._parcel = parcel
+        self._page = page
+
+    def beat(self, details: Any) -> None:
+        at = self._page.read().at
+        if isinstance(self._parcel, Tracked):
+            self._parcel.beat = time.monotonic()
+            if details is not None:
+                self._parcel.beats[at] = serialization.dumps(details)
+        if self._parcel.is_cancelled(at):
+            raise activity.cancelled()
+
+    def last(self) -> Any:
+        watched = self._parcel.watched if isinstance(self._parcel, Tracked) else {}
+        data = watched.get(self._page.read().at)
+        return None if data is None else serialization.loads(data)
+
+
+class FutureExecutor(Unsupervised):
     """Batches on a `concurrent.futures.Executor`; threads share objects, others get bytes."""
 
     ships = True
-    store = None
 
     def __init__(self, executor: futures.Executor, size: int, *, owned: bool) -> None:
         self._executor = executor
@@ -258,7 +382,7 @@ class FutureExecutor:
         if self.pickles:
             future = self._executor.submit(batch.run_message, table, parcel.message)
         else:
-            future = self._executor.submit(self._run, table, parcel.work())
+            future = self._executor.submit(self._run, parcel, table)
         self._in_flight.add(future)
 
         def done(future: futures.Future[Any]) -> None:
@@ -281,11 +405,12 @@ class FutureExecutor:
     def serves(self) -> bool:
         return self in _above()
 
-    def _run(self, *args: Any) -> batch.Outcomes:
+    def _run(self, parcel: Parcel, table: dict[int, Any]) -> batch.Outcomes:
         """The calls of a parcel, in a thread of the executor."""
         _here.above = (*self._made_under, self)
         try:
-            return batch.run_calls(*args)
+            with hosting(parcel) as page:
+                return batch.run_calls(table, parcel.work(), page=page)
         finally:
             _here.above = ()
 
@@ -327,13 +452,30 @@ def check_choice(choice: Any, start_method: Any, workers: Any) -> None:
         raise UsageError(f"activity_workers must be a number from 1 on, not {workers!r}")
 
 
+def check_workers(choice: Any, memory_limit: Any, max_tasks: Any) -> None:
+    """Raises `UsageError` if these can't limit the workers of this executor."""
+    check_limit(memory_limit)
+    if max_tasks is not None and (
+        not isinstance(max_tasks, int) or isinstance(max_tasks, bool) or max_tasks < 1
+    ):
+        raise UsageError(f"max_tasks_per_worker must be a number from 1 on, not {max_tasks!r}")
+    for name, value in (("memory_limit", memory_limit), ("max_tasks_per_worker", max_tasks)):
+        if value is not None and choice != "processes":
+            raise UsageError(f"{name} is one of worker processes: it needs executor='processes'")
+
+
 def make_executor(
-    choice: ExecutorChoice, workers: int | None, start_method: StartMethod, habits: Habits
+    choice: ExecutorChoice,
+    workers: int | None,
+    start_method: StartMethod,
+    habits: Habits,
+    memory_limit: float | None = None,
+    max_tasks: int | None = None,
 ) -> Executor:
     """The executor that the user asked for, started."""
     size = workers or cpus.available()
     if choice == "processes":
-        return ProcessExecutor(size, start_method, habits)
+        return ProcessExecutor(size, start_method, memory_limit, max_tasks, habits)
     if choice == "inline":
         return InlineExecutor()
     if choice == "threads":

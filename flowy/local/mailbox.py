@@ -10,6 +10,7 @@ May not know: processes, threads pools, runs. Neighbours: `driver` on one side, 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from flowy import serialization
 from flowy._sched import Batch
 from flowy.local.batch import Outcomes, Trouble
 from flowy.local.shelf import Hold, Shelf
+from flowy.options import Options
 from flowy.serialization import Work
 
 
@@ -67,11 +69,16 @@ class Mailbox:
         return items
 
 
+DEATHS_ALLOWED = 3
+"""A task that was running when its worker died this often fails."""
+
+
 class Parcel:
     """Tasks `first` to `first + size` of a batch, on their way to one worker."""
 
     __slots__ = (
         "batch",
+        "cancelled",
         "deaths",
         "first",
         "functions",
@@ -113,8 +120,17 @@ class Parcel:
                 batch.patient,
             )
         which = batch.which[first:end] if isinstance(batch.which, list) else batch.which
-        keywords = {i - first: kwargs for i, kwargs in batch.keywords.items() if first <= i < end}
+        given = batch.keywords
+        keywords = {i - first: given[i] for i in range(first, end) if i in given} if given else {}
         return Work(which, batch.calls[first:end], keywords, batch.flat)
+
+    def cancel(self, at: int) -> None:
+        """Note that the task at this position is cancelled; where it runs, its next heartbeat tells."""
+        self.cancelled = (*getattr(self, "cancelled", ()), at)
+
+    def is_cancelled(self, at: int) -> bool:
+        """Whether that was noted."""
+        return at in getattr(self, "cancelled", ())
 
     def pack(self) -> None:
         """Pickle the calls; those of a whole batch are kept as bytes only from then on.
@@ -122,8 +138,15 @@ class Parcel:
         Raises:
             Exception: something in them can't be pickled.
         """
-        end = self.first + self.size
-        objects = [i - self.first for i in self.batch.objects if self.first <= i < end]
+        if not self._pack() and self.size == len(self.batch) and not self.linked:
+            self.batch.forget_calls()
+
+    def _pack(self) -> list[int]:
+        """The positions of calls that hold objects: they are kept as they are, too."""
+        first, objects = self.first, self.batch.objects
+        if self.size < len(self.batch):
+            objects = objects[bisect_left(objects, first) : bisect_left(objects, first + self.size)]
+            objects = [i - first for i in objects]
         work, shelf = self.work(), self.mailbox.shelf
         if shelf is None or not objects:
             self.message = serialization.dump_calls(work, objects)
@@ -131,14 +154,24 @@ class Parcel:
             self.message, self.hold = shelf.pack(
                 lambda apart: serialization.dump_calls(work, objects, apart)
             )
-        if self.size == len(self.batch) and not self.linked and not objects:
-            self.batch.forget_calls()
+        return objects
+
+    options: Options | None = None
+
+    def beat_at(self, at: int, details: bytes) -> None:
+        """The task at this position said how far it is."""
 
     def arrived(self) -> None:
         """All outcomes are back: what was large in the arguments can be used again."""
         self.hold = None
         if self.size == len(self.batch):
             self.batch.forget_calls()
+
+    def call(self, at: int) -> tuple[Any, Any] | None:
+        """(args, kwargs) of the task at this position; None where they are gone, or bytes only."""
+        if self.batch.calls:
+            return self.batch.arguments(self.first + at)
+        return serialization.peek_call(self.message, at) if self.message else None
 
     def split(self) -> list[Parcel]:
         """A packed parcel for each task whose outcome has not come back."""
@@ -158,6 +191,57 @@ class Parcel:
         return Outcomes(self.received, [None] * left, dict.fromkeys(positions, trouble), {})
 
 
+class Tracked(Parcel):
+    """Calls of one activity that has options; `attempts` looks after them.
+
+    Args:
+        options: those of the activity.
+        watched: what the attempts before said last, by position.
+    """
+
+    __slots__ = (
+        "applied",
+        "beat",
+        "beats",
+        "began",
+        "options",
+        "watched",
+    )
+
+    def __init__(
+        self,
+        batch: Batch,
+        mailbox: Mailbox,
+        first: int,
+        size: int,
+        options: Options,
+        watched: dict[int, bytes],
+    ) -> None:
+        super().__init__(batch, mailbox, first, size)
+        self.options: Options = options
+        self.watched = watched
+        self.applied = 0
+        """So many outcomes were taken in."""
+        self.beats: dict[int, bytes] = {}
+        """Pickled details of the latest heartbeats, by position."""
+        self.began: float | None = None
+        """When it began, where no worker process tells; and its latest heartbeat:"""
+        self.beat: float | None = None
+
+    def work(self) -> Work:
+        work = super().work()
+        return work._replace(watched=self.watched, links=b"", stay=b"", patient=False)
+
+    def pack(self) -> None:
+        self._pack()  # the calls stay: there may be further attempts
+
+    def arrived(self) -> None:
+        self.hold = None
+
+    def beat_at(self, at: int, details: bytes) -> None:
+        self.beats[at] = details
+
+
 class Reply:
     """What some tasks of a parcel came to."""
 
@@ -169,11 +253,27 @@ class Reply:
 
 
 class Lost:
-    """A parcel of tasks that wait for each other did not come back whole; its driver sorts it out."""
+    """A parcel that did not come back whole, and that its driver has to sort out.
 
-    __slots__ = ("killed", "parcel")
+    That are tasks that wait for each other, and those that have options.
+    """
 
-    def __init__(self, parcel: Parcel, *, killed: bool) -> None:
+    __slots__ = ("at", "begun", "parcel", "stopped", "trouble")
+
+    def __init__(
+        self,
+        parcel: Parcel,
+        at: int | None = None,
+        trouble: Trouble | None = None,
+        *,
+        begun: bool = False,
+        stopped: bool = False,
+    ) -> None:
         self.parcel = parcel
-        self.killed = killed
-        """Whether its first open task was running when the worker died."""
+        self.at = at
+        """The position of the task that was running when the worker died, None if none was."""
+        self.trouble = trouble or Trouble("its worker died", kind="worker died")
+        self.begun = begun
+        """Whether the worker had begun with the parcel."""
+        self.stopped = stopped
+        """Whether the worker was killed because of that task, for the reason that `trouble` tells."""

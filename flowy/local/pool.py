@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
-import textwrap
 import threading
 import time
 import weakref
@@ -30,19 +30,25 @@ from functools import partial
 from typing import Any
 
 from flowy import serialization
+from flowy._sched import Run
 from flowy.errors import describe
 from flowy.local import cpus
 from flowy.local.batch import Trouble, load_outcomes
+from flowy.local.batching import LARGEST
+from flowy.local.deaths import CANCELLED, how_ended, tell_death, tell_deaths
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.large import Store
 from flowy.local.logs import Arrival, Habits, origin
-from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply
+from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Parcel, Reply
+from flowy.local.memory import limit_of
 from flowy.local.output import LAST
 from flowy.local.process import PIPE_BYTES, StartMethod, Worker
 from flowy.local.status import make_file
+from flowy.local.supervisor import Supervisor
 from flowy.local.worker import (
     BATCH,
+    BEAT,
     FREE,
     FUNCTION,
     GARBLED,
@@ -56,13 +62,17 @@ from flowy.local.worker import (
     STORE,
     Setup,
 )
+from flowy.options import Options
 
 log = logging.getLogger("flowy")
 
-DEATHS_ALLOWED = 3
-"""A task that was running when its worker died this often fails."""
+STILLBORN = 10
+"""So many workers in a row that die as they start, and the pool gives up."""
 PATIENCE = 2.0
 """Seconds that an idle worker gets to leave before it is killed."""
+
+_LAST = 1 << 20
+"""Longer than any queue of a worker."""
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
@@ -73,15 +83,41 @@ def _open_descriptors() -> set[int]:
 
 
 class Pool:
-    """`size` workers, and the parcels on their way."""
+    """`size` workers, and the parcels on their way.
 
-    def __init__(self, size: int, method: StartMethod, habits: Habits | None = None) -> None:
+    Args:
+        size: how many.
+        method: how they start.
+        memory_limit: see `memory.check_limit`.
+        max_tasks: a worker is replaced after so many tasks.
+        habits: how they log and print.
+    """
+
+    supervises = True
+    tells_start = True
+
+    def __init__(
+        self,
+        size: int,
+        method: StartMethod,
+        memory_limit: float | None = None,
+        max_tasks: int | None = None,
+        habits: Habits | None = None,
+    ) -> None:
         self.size = size
         self._method = method
         self._habits = habits or Habits()
         self._levels = self._habits.levels()
         self._stale = False  # whether workers are to be told of other levels
         self._strays: deque[Callable[[], None]] = deque()  # what to log for no driver in particular
+        self._max_tasks = max_tasks
+        self.largest = LARGEST if max_tasks is None else min(LARGEST, max_tasks)
+        self._stillborn = 0  # workers that died in a row before they did anything
+        memory = limit_of(memory_limit, size)
+        self._supervisor = Supervisor(lambda: self._workers, memory)
+        self._broken: Trouble | None = None
+        """Why no worker ever lives."""
+        self._leaving: list[Worker] = []
         self._turns = make_file()
         self._dropped: deque[int] = deque()  # functions of which the leader tells the workers
         self._functions: FunctionTable[bytes] = FunctionTable(self._dropped.append)
@@ -111,6 +147,8 @@ class Pool:
         try:
             for _ in range(size):
                 self._hire()
+            if memory is not None:
+                self._supervisor.need(math.inf)
         except BaseException:
             self.close()
             raise
@@ -185,6 +223,43 @@ class Pool:
             self._followers.remove(mailbox)
             self._pass_lead()
 
+    def has_started(self, parcel: Parcel) -> bool:
+        """Whether a worker has begun with the parcel."""
+        for worker in list(self._workers):
+            message = worker.page.read().message
+            if worker.held.get(message) is parcel:
+                return True
+        return False
+
+    def expire(self, parcel: Parcel, at: int, trouble: Trouble) -> bool:
+        """Kill the worker that runs a call; its reply will be `trouble`. False if none does."""
+        return self._supervisor.expire(parcel, at, trouble)
+
+    def cancel(self, parcel: Parcel, at: int) -> bool:
+        """Tell a call that it is cancelled, and kill it if it does not end soon."""
+        self._supervisor.cancel(parcel, at)
+        return True
+
+    def cancel_task(self, run: Run, node: int) -> bool:
+        """The same for a task of a run; whether a worker has it."""
+        for worker in list(self._workers):
+            for parcel in list(worker.held.values()):
+                at = parcel.batch.find(run, node) - parcel.first
+                if parcel.received <= at < parcel.size:
+                    return self.cancel(parcel, at)
+        return False
+
+    def abandon(self, parcel: Parcel) -> None:
+        """Nobody waits for a parcel of one task any more: it does not start, unless it has."""
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(parcel)
+            self._settle(1)
+            return
+        for worker in list(self._workers):
+            for number, held in list(worker.held.items()):
+                if held is parcel:
+                    worker.page.drop(number)
+
     def move(self, seconds: float = 0.0) -> None:
         """Move what can be moved; waits for that, but for at most so many seconds."""
         interrupts.hold(self._wake)
@@ -211,15 +286,17 @@ class Pool:
     def close(self) -> None:
         """Let the workers go: idle ones leave, busy ones are killed."""
         self._closed = True
+        self._supervisor.close()
         for worker in self._workers:
             if worker.held:
                 worker.kill()
             worker.dismiss()
         end = time.monotonic() + PATIENCE
-        for worker in self._workers:
+        for worker in (*self._workers, *self._leaving):
             worker.see_off(end, partial(self._hear_last, worker))
             worker.hang_up()
         self._workers.clear()
+        self._leaving.clear()
         self.store.close()
         for descriptor in (self._wake_reading, self._wake_writing, self._turns):
             if descriptor >= 0:
@@ -230,7 +307,7 @@ class Pool:
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
         mine = [self._wake_reading, self._wake_writing, self._turns, *self.store.descriptors()]
-        for worker in self._workers:
+        for worker in (*self._workers, *self._leaving):
             mine += [worker.writing, worker.reading, worker.lifeline, worker.sentinel]
         return [descriptor for descriptor in mine if descriptor >= 0]
 
@@ -289,6 +366,9 @@ class Pool:
                 parcel = worker.held[number]
                 if kind == OUTCOMES:
                     self._deliver(worker, parcel, number, payload)
+                elif kind == BEAT:
+                    at, details = serialization.loads(payload)
+                    parcel.beat_at(at, details)
                 elif kind == HOLDS:
                     self._note_mapped(worker, *serialization.loads(payload))
                 elif kind == GARBLED:
@@ -361,8 +441,8 @@ class Pool:
             trouble = trouble._replace(message=message, misused=True)
             parcel.mailbox.put(Reply(parcel, parcel.all_failed(trouble)))
             return
-        if parcel.linked:
-            parcel.mailbox.put(Lost(parcel, killed=False))
+        if parcel.linked or parcel.options is not None:
+            parcel.mailbox.put(Lost(parcel))
             return
         for single in parcel.split():
             self._again(single)
@@ -377,39 +457,78 @@ class Pool:
         self._waiting.appendleft(single)
 
     def _replace(self, worker: Worker) -> None:
-        """A worker died: start another; what had not come back goes again, task by task."""
-        self._workers.remove(worker)
+        """A worker has ended: start another; what had not come back goes again."""
+        leaving = worker in self._leaving
+        (self._leaving if leaving else self._workers).remove(worker)
         worker.mapped.clear()
         for descriptor in worker.polled():
             del self._by_descriptor[descriptor]
             with contextlib.suppress(KeyError):
                 self._poll.unregister(descriptor)
         worker.kill()
-        said, crash = worker.words.last(), worker.words.traceback()
+        running, was_up = worker.page.read(), worker.page.is_up
+        crash, worker.last_words = worker.words.traceback(), worker.words.last()
         worker.hang_up()
         while not worker.gone():
             time.sleep(0.001)  # it was killed: no time at all, but its sentinel is closed
         if crash and worker.status is not None and worker.status < 0:
-            said = said[-max(1, LAST - len(crash)) :] + crash
+            worker.last_words = worker.last_words[-max(1, LAST - len(crash)) :] + crash
             self._strays.append(partial(_tell_of_crash, worker, crash))
         self.store.bury(worker.maker)
-        held = list(worker.held.values())
-        running = True
-        for parcel in held:
+        self._count_stillborn(worker, was_up)
+        held, worker.held = worker.held, {}
+        for position, (number, parcel) in enumerate(held.items()):
             self._settle(1)
-            if parcel.linked:
-                parcel.mailbox.put(Lost(parcel, killed=running))
-                running = False
-                continue
-            for single in parcel.split():
-                if running:  # only the first can have been running
-                    running = False
-                    single.deaths += 1
-                if single.deaths >= DEATHS_ALLOWED:
-                    single.mailbox.put(Reply(single, single.all_failed(_death(worker, said))))
-                    continue
+            begun = number == running.message
+            at = running.at if begun and running.at >= parcel.received else None
+            left = parcel.size - parcel.received
+            if not position and at is None and was_up:
+                # With nothing running it died of the first thing that it was to do, or to send back.
+                begun = True
+                at = parcel.received if left == 1 else None
+            self._return(worker, parcel, at, begun)
+        if not leaving:
+            self._hire()
+
+    def _return(self, worker: Worker, parcel: Parcel, at: int | None, begun: bool) -> None:
+        """What a dead worker had not sent back of a parcel goes again, or fails."""
+        verdict = worker.verdict
+        stopped = verdict is not None and verdict.at == at
+        trouble = verdict.trouble if verdict is not None and stopped else tell_death(worker)
+        cancelled = self._supervisor.forget(parcel)
+        if parcel.linked or parcel.options is not None:
+            parcel.mailbox.put(Lost(parcel, at, trouble, begun=begun, stopped=stopped))
+            return
+        for position, single in enumerate(parcel.split(), parcel.received):
+            if position == at and verdict is None:
+                single.deaths += 1
+            if position == at and stopped:
+                single.mailbox.put(Reply(single, single.all_failed(trouble)))
+            elif position in cancelled:
+                single.mailbox.put(Reply(single, single.all_failed(CANCELLED)))
+            elif single.deaths >= DEATHS_ALLOWED:
+                single.mailbox.put(Reply(single, single.all_failed(tell_deaths(trouble, single.deaths))))
+            else:
                 self._again(single)
+
+    def _retire(self, worker: Worker) -> None:
+        """Let an idle worker go, and start another in its place."""
+        self._workers.remove(worker)
+        self._leaving.append(worker)
+        del self._by_descriptor[worker.writing]
+        worker.dismiss()
         self._hire()
+
+    def _count_stillborn(self, worker: Worker, was_up: bool) -> None:
+        """Where workers don't even start, nothing that waits will ever run."""
+        if was_up or worker.status == -signal.SIGKILL:
+            self._stillborn = 0
+            return
+        self._stillborn += 1
+        if self._stillborn >= STILLBORN:
+            trouble = tell_death(worker)
+            message = f"{STILLBORN} workers in a row died as they started; {trouble.message}"
+            self._broken = trouble._replace(message=message)
 
     def _hire(self) -> None:
         worker = Worker(self._method, _open_descriptors, self._turns)
@@ -436,10 +555,28 @@ class Pool:
         if self._stale:
             self._stale = False
             self._tell_levels()
-        while self._waiting and self._workers:
-            parcel = self._waiting.popleft()
+        while self._waiting:
+            if self._broken is not None:
+                self._fail(self._waiting.popleft(), self._broken)
+                continue
             worker = min(self._workers, key=_load)
-            self._give(worker, parcel)
+            if self._is_done(worker, self._waiting[0]):
+                if worker.held:
+                    return
+                self._retire(worker)
+                continue
+            self._give(worker, self._waiting.popleft())
+
+    def _is_done(self, worker: Worker, parcel: Parcel) -> bool:
+        """Whether a worker is to be replaced before it gets more work."""
+        most = self._max_tasks
+        if most is not None and worker.served and worker.served + parcel.size > most:
+            worker.retiring = True
+        return worker.retiring
+
+    def _fail(self, parcel: Parcel, trouble: Trouble) -> None:
+        self._settle(1)
+        parcel.mailbox.put(Reply(parcel, parcel.all_failed(trouble)))
 
     def _tell_levels(self) -> None:
         data = serialization.dumps(self._levels)
@@ -463,10 +600,19 @@ class Pool:
         free = self.store.free_for(worker.maker)
         if free:
             worker.send(FREE, 0, serialization.dumps(free))
-        self._numbers = (self._numbers + 1) & 0xFFFFFFFF
+        if parcel.options is not None:
+            self._supervise(parcel.options)
+        worker.served += parcel.size
+        self._numbers = self._numbers % 0xFFFFFFFF + 1
         worker.held[self._numbers] = parcel
         worker.send(BATCH, self._numbers, parcel.message)
         self._watch_output(worker)
+
+    def _supervise(self, options: Options) -> None:
+        """Calls with these options run now."""
+        limits = [x for x in (options.start_to_close, options.heartbeat) if x is not None]
+        if limits:
+            self._supervisor.need(min(limits))
 
     def _watch_output(self, worker: Worker) -> None:
         """Poll for room in the pipe only while something waits to be written."""
@@ -494,41 +640,10 @@ class Pool:
 
 
 def _load(worker: Worker) -> int:
-    return len(worker.held)
-
-
-def _death(worker: Worker, said: str) -> Trouble:
-    """What is known of a worker's end."""
-    message = f"its worker (pid {worker.pid}) {_end(worker)}, {DEATHS_ALLOWED} times"
-    if said.strip():
-        message += f"; its last words on stderr:\n{textwrap.indent(said.strip(), '    ')}"
-    return Trouble(message, "", None, False, "worker died")
+    return len(worker.held) + _LAST * worker.retiring
 
 
 def _tell_of_crash(worker: Worker, traceback: str) -> None:
     """Its calls may well succeed elsewhere: then nothing else would tell of it."""
     text = "a worker (pid %d) %s:\n%s"
-    log.warning(text, worker.pid, _end(worker), traceback, extra=origin(worker.maker))
-
-
-def _end(worker: Worker) -> str:
-    """How a worker ended, and what that usually means."""
-    status = worker.status
-    if status is None:
-        return "left no exit status"
-    if status >= 0:
-        return f"exited with code {status} (os._exit or sys.exit in the activity, or a fatal error)"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    return f"was killed by {name}{_USUALLY.get(name, '')}"
-
-
-_USUALLY = {
-    "SIGKILL": " (usually the kernel's out-of-memory killer, or somebody's kill -9)",
-    "SIGSEGV": " (usually a bug in a C extension)",
-    "SIGABRT": " (usually a failed assertion in a C library)",
-    "SIGBUS": " (usually a file that shrank under a memory map, or a full /dev/shm)",
-    "SIGTERM": " (somebody asked it to stop)",
-}
+    log.warning(text, worker.pid, how_ended(worker), traceback, extra=origin(worker.maker))

@@ -13,14 +13,16 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowy.errors import UsageError
 from flowy.local import worker as worker_process
+from flowy.local.batch import Trouble
 from flowy.local.large import Lease
 from flowy.local.mailbox import Parcel
 from flowy.local.output import Words
@@ -36,8 +38,18 @@ Descriptors = tuple[int, int, int, int, int]
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
 PIPE_BYTES = 1 << 20
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which `ru_maxrss` counts (getrusage(2))."""
 _F_SETPIPE_SZ = 1031
 _SCRIPT = "import sys; sys.path[:] = {path!r}; from flowy.local.worker import main; main({descriptors})"
+
+
+class Verdict(NamedTuple):
+    """Why a worker was killed: for what its call at this position of this message did."""
+
+    message: int
+    at: int
+    trouble: Trouble
 
 
 class Worker:
@@ -68,7 +80,8 @@ class Worker:
         self.page = Page(status)
         """What it shows of what it runs; also after its end."""
         self.words = Words(status)
-        """What it had to say before its end; also after it."""
+        self.last_words = ""
+        """What it had to say before its end; the pool notes it then."""
         mine = (self.writing, self.reading, self.lifeline)
         theirs = (child_reading, child_writing, lifeline, status, os.dup(turns))
         try:
@@ -87,6 +100,18 @@ class Worker:
             for descriptor in theirs:
                 os.close(descriptor)
         self.status: int | None = None
+        self.peak = 0
+        """The most memory that it used, in bytes; once it has ended."""
+        self.resident = 0
+        """The memory that it used when last looked at, and when that was (monotonic clock):"""
+        self.measured = 0.0
+        self.verdict: Verdict | None = None
+        """Why it was killed, if that was for what a task did."""
+        self.retiring = False
+        """Whether it gets no more work, and leaves when it has done what it holds."""
+        self.served = 0
+        """Tasks that it was given."""
+        self._reaping = threading.Lock()
         self.sentinel = _sentinel(self.pid)
 
     def send(self, kind: int, number: int, payload: bytes) -> None:
@@ -173,16 +198,24 @@ class Worker:
         return [descriptor for descriptor in mine if descriptor >= 0]
 
     def gone(self) -> bool:
-        """Whether the process has ended; notes its exit status (negative: a signal)."""
-        if self.status is not None:
-            return True
-        if self._process is not None:
-            self.status = self._process.poll()
-        else:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-        return self.status is not None
+        """Whether the process has ended; notes its exit status (negative: a signal) and its memory."""
+        with self._reaping:
+            if self.status is None:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+                if pid:
+                    self.status = os.waitstatus_to_exitcode(status)
+                    self.peak = usage.ru_maxrss * _RSS_UNIT
+                    if self._process is not None:
+                        self._process.returncode = self.status
+            return self.status is not None
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped the process (SIGSTOP)."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+        except (OSError, IndexError):
+            return False
 
     def see_off(self, end: float, listen: Callable[[], bool]) -> None:
         """Wait until the process has ended; at the time `end` it is killed.
@@ -207,10 +240,11 @@ class Worker:
         listen()
 
     def kill(self) -> None:
-        """End the process now."""
-        if not self.gone():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        """End the process now. Any thread may do so: it is not reaped meanwhile."""
+        with self._reaping:
+            if self.status is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)
 
 
 def _sentinel(pid: int) -> int:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 _FORM = struct.Struct("=Qqdd")
 _CANCEL = struct.Struct("=Qq")
+_DROPPED = struct.Struct("=8Q")
+_DROPPED_AT = _FORM.size + _CANCEL.size
 SIZE = mmap.PAGESIZE
 IDLE = -1
 
@@ -45,8 +47,13 @@ class Page:
         self.buffer = mmap.mmap(-1 if descriptor is None else descriptor, SIZE)
 
     def start(self, message: int) -> None:
-        """A message is there; none of its calls runs yet."""
+        """A message is there; none of its calls runs yet. 0: the worker is up."""
         _FORM.pack_into(self.buffer, 0, message, IDLE, 0.0, 0.0)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the worker has come as far as to look for messages."""
+        return self.read()[:2] != (0, 0)
 
     def beat(self, now: float) -> None:
         """The running call is alive."""
@@ -69,6 +76,16 @@ class Page:
         """Whether the running call was told so."""
         message, at, _, _ = _FORM.unpack_from(self.buffer)
         return message != 0 and _CANCEL.unpack_from(self.buffer, _FORM.size) == (message, at)
+
+    def drop(self, message: int) -> bool:
+        """Tell the worker not to begin with a message; False if it has begun."""
+        dropped = _DROPPED.unpack_from(self.buffer, _DROPPED_AT)
+        _DROPPED.pack_into(self.buffer, _DROPPED_AT, message, *dropped[:-1])
+        return self.read().message < message  # asked after it was told: it can't be both
+
+    def is_dropped(self, message: int) -> bool:
+        """Whether that was told of a message, at least of one of the last few."""
+        return message in _DROPPED.unpack_from(self.buffer, _DROPPED_AT)
 
     def close(self) -> None:
         """Unmap it."""

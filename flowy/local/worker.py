@@ -10,8 +10,9 @@ A message is a header (kind, number, length) and a payload. To the worker: SETUP
 to log, to print and to share the CPUs), STORE (next: where large values go), FUNCTION (number: its id;
 without payload: forget it), BATCH (number: the driver's), FREE (segments that nobody needs any more),
 LEVELS (below which the driver wants no log records now) and LEAVE. Back: OUTCOMES, several for one batch
-if it takes long, GARBLED if the batch could not be unpickled, HOLDS, before the last OUTCOMES, if what
-segments are mapped here after the batch has changed, and LOG at any time (number: the batch that runs).
+if it takes long, GARBLED if the batch could not be unpickled, BEAT (details of a heartbeat), LOG at any
+time (number: the batch that runs), and HOLDS, before the last OUTCOMES, if what segments are mapped here
+after the batch has changed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from flowy import serialization
+from flowy import activity, serialization
 from flowy.errors import describe
 from flowy.local import batch, cpus, large, output
 from flowy.local.logs import Forward, Levels
@@ -36,7 +37,7 @@ from flowy.local.status import Page
 PATIENCE = 2.0
 """Seconds for the end of a driver to show in all of its pipes."""
 HEADER = struct.Struct("<B3xIQ")
-FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE, SETUP, LEVELS, LOG = range(11)
+FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE, BEAT, SETUP, LEVELS, LOG = range(12)
 SPIN = 50e-6
 """Seconds that an end looks for a message before it sleeps, if its latest wait was short:"""
 QUICK = 150e-6
@@ -69,14 +70,17 @@ def main(reading: int, writing: int, lifeline: int, status: int, turns: int) -> 
     page = Page(status)
     printed = output.Output(turns, output.Words(status))
     output.report_crashes(status)
+    outgoing = Outgoing(writing)
+    host = Host(page, outgoing)
+    activity.set_host(host, whole_process=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     desks: list[large.Desk] = []
     watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
     watch.start()
     functions: dict[int, Callable[..., Any]] = {}
     incoming = Incoming(reading)
-    outgoing = Outgoing(writing)
     forward: list[Forward] = []
+    page.start(0)
     while (message := incoming.take()) is not None:
         kind, number, payload = message
         if kind == LEAVE:
@@ -95,7 +99,10 @@ def main(reading: int, writing: int, lifeline: int, status: int, turns: int) -> 
             forward[0].set_levels(serialization.loads(payload))
         else:
             page.start(number)
-            _serve(functions, number, payload, outgoing, desks[0], page, printed)
+            if page.is_dropped(number):
+                outgoing.send(OUTCOMES, number, batch.dump_outcomes(batch.nothing()))
+                continue
+            _serve(functions, number, payload, desks[0], host, printed)
         del message, payload
     else:
         watch.join(PATIENCE)  # the driver was killed: tidy up behind it
@@ -113,6 +120,28 @@ def _set_up(setup: Setup, outgoing: Outgoing, page: Page, printed: output.Output
     forward = Forward(lambda message, record: outgoing.send(LOG, message, record), page, setup.level)
     forward.install(setup.levels, forked=setup.forked)
     return [forward]
+
+
+class Host:
+    """What answers the activities here when they ask who runs them."""
+
+    def __init__(self, page: Page, outgoing: Outgoing) -> None:
+        self.page = page
+        self.outgoing = outgoing
+        self.details: dict[int, bytes] | None = None
+
+    def beat(self, details: Any) -> None:
+        self.page.beat(time.monotonic())
+        if details is not None:
+            running = self.page.read()
+            data = serialization.dumps((running.at, serialization.dumps(details)))
+            self.outgoing.send(BEAT, running.message, data)
+        if self.page.cancelled():
+            raise activity.cancelled()
+
+    def last(self) -> Any:
+        data = (self.details or {}).get(self.page.read().at)
+        return None if data is None else serialization.loads(data)
 
 
 class Incoming:
@@ -200,11 +229,11 @@ def _serve(
     functions: dict[int, Callable[..., Any]],
     number: int,
     payload: bytes | bytearray,
-    outgoing: Outgoing,
     desk: large.Desk,
-    page: Page,
+    host: Host,
     printed: output.Output,
 ) -> None:
+    outgoing = host.outgoing
     try:
         work = serialization.load_calls(payload)
     except BaseException as error:
@@ -212,12 +241,13 @@ def _serve(
         outgoing.send(GARBLED, number, serialization.dumps(trouble))
         return
 
+    host.details = work.watched
     keep = desk.keep if desk.places else None
 
     def flush(outcomes: batch.Outcomes) -> None:
         outgoing.send(OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
 
-    outcomes = batch.run_calls(functions, work, flush=flush, isolate=True, page=page)
+    outcomes = batch.run_calls(functions, work, flush=flush, isolate=True, page=host.page)
     data = batch.dump_outcomes(outcomes, keep)
     if printed.held:
         printed.end_lines()
@@ -246,7 +276,9 @@ class Outgoing:
     def send(self, kind: int, number: int, payload: bytes) -> None:
         """Write a message; waits while the pipe is full."""
         if not self._mine:
-            os._exit(0)  # it came back from the activity that forked it, and has nothing to do here
+            if kind != BEAT:
+                os._exit(0)  # it came back from the activity that forked it, and has nothing to do here
+            return
         data = HEADER.pack(kind, number, len(payload)) + payload
         with self._lock:
             if self._writing:  # a finalizer logged while this very thread was writing
