@@ -553,7 +553,7 @@ def test_a_worker_that_keeps_much_memory_is_replaced_between_tasks() -> None:
         import builtins
 
         if x == 0:
-            kept = bytearray(180 << 20)
+            kept = bytearray(170 << 20)
             kept[:: 1 << 12] = b"x" * len(kept[:: 1 << 12])
             builtins.kept = kept  # type: ignore[attr-defined]
             time.sleep(2 * SHORT)  # long enough to be measured

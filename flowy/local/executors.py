@@ -24,6 +24,7 @@ from flowy.local import batch, cpus
 from flowy.local.batching import LARGEST
 from flowy.local.functions import FunctionTable
 from flowy.local.large import Store
+from flowy.local.logs import Habits
 from flowy.local.mailbox import Mailbox, Parcel, Reply, Tracked
 from flowy.local.memory import check_limit
 from flowy.local.pool import Pool
@@ -105,6 +106,9 @@ class Executor(Protocol):
 
     def move(self, seconds: float = 0.0) -> None:
         """Move bytes; waits until some can be moved, but for at most so many seconds."""
+
+    def begin(self) -> None:
+        """A run begins."""
 
     def close(self) -> None:
         """Let go of all that was started."""
@@ -204,6 +208,9 @@ class InlineExecutor(Unsupervised):
     def move(self, seconds: float = 0.0) -> None:
         pass
 
+    def begin(self) -> None:
+        pass
+
     def close(self) -> None:
         self._waiting.clear()
 
@@ -253,6 +260,9 @@ class ThreadExecutor(Unsupervised):
         return self in _above()
 
     def move(self, seconds: float = 0.0) -> None:
+        pass
+
+    def begin(self) -> None:
         pass
 
     def close(self) -> None:
@@ -407,6 +417,9 @@ class FutureExecutor(Unsupervised):
     def move(self, seconds: float = 0.0) -> None:
         pass
 
+    def begin(self) -> None:
+        pass
+
     def close(self) -> None:
         for future in list(self._in_flight):
             future.cancel()
@@ -455,13 +468,14 @@ def make_executor(
     choice: ExecutorChoice,
     workers: int | None,
     start_method: StartMethod,
+    habits: Habits,
     memory_limit: float | None = None,
     max_tasks: int | None = None,
 ) -> Executor:
     """The executor that the user asked for, started."""
     size = workers or cpus.available()
     if choice == "processes":
-        return ProcessExecutor(size, start_method, memory_limit, max_tasks)
+        return ProcessExecutor(size, start_method, memory_limit, max_tasks, habits)
     if choice == "inline":
         return InlineExecutor()
     if choice == "threads":

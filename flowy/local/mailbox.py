@@ -34,6 +34,8 @@ class Mailbox:
         """Set while the reader sleeps in something else than `wait`, which this interrupts."""
         self.shelf: Shelf | None = None
         """Where the large buffers go of what the reader sends; None: they travel in the message."""
+        self.closed = False
+        """Whether the reader is gone; what it has not taken is whoever's that takes it."""
 
     def __len__(self) -> int:
         return len(self._items)

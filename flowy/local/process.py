@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowy.errors import UsageError
@@ -24,6 +25,7 @@ from flowy.local import worker as worker_process
 from flowy.local.batch import Trouble
 from flowy.local.large import Lease
 from flowy.local.mailbox import Parcel
+from flowy.local.output import Words
 from flowy.local.status import Page, make_file
 from flowy.local.worker import HEADER, LEAVE
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     import subprocess
 
 StartMethod = Literal["spawn", "fork"]
-Descriptors = tuple[int, int, int, int]
+Descriptors = tuple[int, int, int, int, int]
 """Those of a worker, as its `main` takes them."""
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
@@ -53,8 +55,14 @@ class Verdict(NamedTuple):
 class Worker:
     """One process, its pipes, and what it holds."""
 
-    def __init__(self, method: StartMethod, others: Callable[[], set[int]]) -> None:
-        """`others` tells what else this process has open that a forked worker must not keep open."""
+    def __init__(self, method: StartMethod, others: Callable[[], set[int]], turns: int) -> None:
+        """Start it.
+
+        Args:
+            method: how.
+            others: tells what else this process has open that a forked worker must not keep open.
+            turns: descriptor of the file by which workers take turns at printing.
+        """
         self.held: dict[int, Parcel] = {}
         self.maker = 0
         """The number of this worker as a maker of segments."""
@@ -71,8 +79,11 @@ class Worker:
         status = make_file()
         self.page = Page(status)
         """What it shows of what it runs; also after its end."""
+        self.words = Words(status)
+        self.last_words = ""
+        """What it had to say before its end; the pool notes it then."""
         mine = (self.writing, self.reading, self.lifeline)
-        theirs = (child_reading, child_writing, lifeline, status)
+        theirs = (child_reading, child_writing, lifeline, status, os.dup(turns))
         try:
             for descriptor in (self.writing, self.reading):
                 os.set_blocking(descriptor, False)
@@ -83,6 +94,7 @@ class Worker:
             for descriptor in mine:
                 os.close(descriptor)
             self.page.close()
+            self.words.close()
             raise
         finally:
             for descriptor in theirs:
@@ -171,6 +183,7 @@ class Worker:
         """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
         self._close("writing", "reading", "lifeline", "sentinel")
         self.page.close()
+        self.words.close()
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -204,17 +217,27 @@ class Worker:
         except (OSError, IndexError):
             return False
 
-    def see_off(self, end: float) -> None:
-        """Wait until the process has ended; at the time `end` it is killed."""
+    def see_off(self, end: float, listen: Callable[[], bool]) -> None:
+        """Wait until the process has ended; at the time `end` it is killed.
+
+        Args:
+            listen: takes in what it still writes, so that no full pipe keeps it; False: that was all.
+        """
         poll = select.poll()
         if self.sentinel >= 0:
             poll.register(self.sentinel, select.POLLIN)
+        poll.register(self.reading, select.POLLIN)
+        listening = True
         while not self.gone():
             left = end - time.monotonic()
             if left <= 0:
                 self.kill()
             # Without a sentinel this is a sleep. It is short at the end too: a kill takes no time.
             poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
+            if listening and not listen():
+                listening = False
+                poll.unregister(self.reading)
+        listen()
 
     def kill(self) -> None:
         """End the process now. Any thread may do so: it is not reaped meanwhile."""
@@ -302,7 +325,12 @@ def _fork(descriptors: Descriptors, others: Callable[[], set[int]]) -> tuple[int
                     os.close(descriptor)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        # As in a clean interpreter: else what `multiprocessing` starts in it would run the script again.
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         worker_process.main(*descriptors)
+        del main  # kept until now: functions that came with the fork use its names
+        if "multiprocessing.util" in sys.modules:  # those that this process has registered, no others
+            sys.modules["multiprocessing.util"]._run_finalizers()
         code = 0
     finally:
         os._exit(code)
