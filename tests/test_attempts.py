@@ -338,9 +338,12 @@ def test_a_value_whose_pickling_hangs_is_over_time_too() -> None:
             time.sleep(LONG)
             raise NotImplementedError
 
-    got = make(All, lambda x: Hangs() if x else x, "processes", start_to_close=SHORT).run(0, 1, 0)
-    assert (got[0], got[2]) == (0, 0)
-    assert isinstance(got[1], flowy.TaskTimedout)
+    inputs = [i == 15 for i in range(30)]
+    got = make(All, lambda x: Hangs() if x else x, "processes", start_to_close=SHORT).run(*inputs)
+    bad = got.pop(15)
+    assert isinstance(bad, flowy.TaskTimedout)
+    assert bad.key == "do-15-0"
+    assert got == [False] * 29
 
 
 def test_a_limit_holds_while_workflow_code_keeps_the_driver_busy(tmp_path: Path) -> None:

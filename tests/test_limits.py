@@ -78,21 +78,23 @@ def test_too_few_file_descriptors_are_told(method: str, script: Any) -> None:
     """
     done = finished(script, code)
     told = (
-        "no room for 40 worker processes, which take 5 file descriptors each: this process may have 64 "
+        "no room for 40 worker processes, which take 6 file descriptors each: this process may have 64 "
         "open; raise that limit (ulimit -n), or set activity_workers= to fewer\n"
     )
     assert (done.stdout, done.stderr) == (told * 3 + GOOD, "")
 
 
 def test_a_worker_takes_as_many_descriptors_as_is_said() -> None:
+    turns = os.open(os.devnull, os.O_RDWR)
     before = len(os.listdir("/proc/self/fd"))
-    worker = process.Worker("spawn", set)
+    worker = process.Worker("spawn", set, turns)
     try:
         assert len(os.listdir("/proc/self/fd")) == before + process.DESCRIPTORS
     finally:
         worker.kill()
-        worker.see_off(0.0)
+        worker.see_off(0.0, lambda: False)
         worker.hang_up()
+        os.close(turns)
 
 
 def test_too_few_processes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from flowy._sched import Batch
 from flowy.errors import Failure
 from flowy.local.batch import Trouble, to_failure
 from flowy.local.batching import Batching
-from flowy.local.deaths import CANCELLED, show_call, tell_deaths
+from flowy.local.deaths import CANCELLED, amend, show_call, tell_deaths
 from flowy.local.executors import Executor
 from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Reply, Tracked
 from flowy.options import Options
@@ -358,7 +358,7 @@ class Attempts:
         batch, at = attempt.batch, attempt.at
         failure = to_failure(trouble, batch.key(at), batch.name(at))
         if failure.kind == "worker died":
-            failure.message += f"; called with {show_call(*batch.arguments(at))}"
+            failure.message = amend(failure.message, f"called with {show_call(*batch.arguments(at))}")
         failure.attempt = attempt.number
         if failure.kind == "timed out" and attempt.details is not None:
             failure.details = serialization.loads(attempt.details)

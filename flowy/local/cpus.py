@@ -1,7 +1,7 @@
 """How many CPUs this process may use.
 
-Owns: the default number of workers. Counts what the kernel lets this process have (affinity mask,
-cgroup quota), not what the machine has.
+Owns: the default number of workers, and how many threads each may start inside libraries. Counts what
+the kernel lets this process have (affinity mask, cgroup quota), not what the machine has.
 
 May not know: workers, pools.
 """
@@ -12,6 +12,11 @@ import math
 import os
 
 _CGROUP = "/sys/fs/cgroup"
+
+_OMP = "OMP_NUM_THREADS"
+_AS_OMP = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Where these are not set, their libraries do what `OMP_NUM_THREADS` says."""
+_OTHERS = ("VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
 
 
 def available() -> int:
@@ -26,6 +31,16 @@ def available() -> int:
         cpus = os.cpu_count() or 1
     quota = _quota()
     return max(1, cpus if quota is None else min(cpus, math.ceil(quota)))
+
+
+def limit_threads(most: int) -> None:
+    """Let libraries that are loaded from now on start so many threads, unless the user said how many.
+
+    By the variables that they read when they are loaded; processes that are started here inherit them.
+    """
+    names = [_OMP, *_AS_OMP] if _OMP not in os.environ else []
+    for name in (*names, *_OTHERS):
+        os.environ.setdefault(name, str(most))
 
 
 def _quota() -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import reprlib
 import signal
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from flowy.local.process import Worker
 
 CANCELLED = Trouble("by the workflow", kind="cancelled")
 _SHOWN = 5
+_SAID = "; its last words on stderr:\n"
 _USUALLY = {
     "SIGKILL": " (usually the kernel's out-of-memory killer, or somebody's kill -9)",
     "SIGSEGV": " (usually a bug in a C extension, or too deep a recursion in C)",
@@ -28,25 +30,39 @@ _USUALLY = {
 
 
 def tell_death(worker: Worker) -> Trouble:
-    """What is known of a worker's end, and what it usually means."""
+    """What is known of a worker's end, its last words at the end."""
+    message = f"its worker (pid {worker.pid}) {how_ended(worker)}"
+    if worker.peak:
+        message += f"; it had used up to {show_bytes(worker.peak)} of memory"
+    words = worker.last_words.strip()
+    if words:
+        message += _SAID + textwrap.indent(words, "    ")
+    return Trouble(message, kind="worker died")
+
+
+def how_ended(worker: Worker) -> str:
+    """How a worker ended, and what that usually means."""
     status = worker.status
     if status is None:
-        how = "left no exit status"
-    elif status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        how = f"was killed by {name}{_USUALLY.get(name, '')}"
-    else:
-        how = f"exited with code {status} (os._exit or sys.exit in the activity, or a fatal error)"
-    memory = f"; it had used up to {show_bytes(worker.peak)} of memory" if worker.peak else ""
-    return Trouble(f"its worker (pid {worker.pid}) {how}{memory}", kind="worker died")
+        return "left no exit status"
+    if status >= 0:
+        return f"exited with code {status} (os._exit or sys.exit in the activity, or a fatal error)"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was killed by {name}{_USUALLY.get(name, '')}"
+
+
+def amend(message: str, more: str) -> str:
+    """Say more of a death, before the last words."""
+    what, said, words = message.partition(_SAID)
+    return f"{what}; {more}{said}{words}"
 
 
 def tell_deaths(trouble: Trouble, times: int) -> Trouble:
     """The last of several deaths that one task was there at."""
-    return trouble._replace(message=f"{trouble.message}; {times} workers died so of this task")
+    return trouble._replace(message=amend(trouble.message, f"{times} workers died so of this task"))
 
 
 def show_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

@@ -28,9 +28,10 @@ from flowy.errors import Failure, UsageError
 from flowy.local.attempts import Attempts
 from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
-from flowy.local.deaths import show_call
+from flowy.local.deaths import amend, show_call
 from flowy.local.executors import Executor
 from flowy.local.interrupts import Terminated, interrupts
+from flowy.local.logs import Arrival
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply, Tracked
 from flowy.local.shelf import Shelf
 from flowy.local.stopping import Tally, drain, tell
@@ -60,6 +61,7 @@ class Execution:
         "children",
         "context",
         "depth",
+        "label",
         "linger",
         "node",
         "on_end",
@@ -77,6 +79,7 @@ class Execution:
         asked_by: _sched.Run | None = None,
         node: int = -1,
         linger: bool = False,
+        label: str = "",
         on_end: Callable[[events.Ending, BaseException | None], None] | None = None,
     ) -> None:
         self.plan = plan
@@ -86,6 +89,8 @@ class Execution:
         """The run of the parent (it may have restarted since) in which this is the task `node`."""
         self.node = node
         self.linger = linger
+        self.label = label
+        """What a root is called; see `id`."""
         self.on_end = on_end
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.asked = 0
@@ -93,6 +98,17 @@ class Execution:
         self.children: set[Execution] = set()
         """Those of them that have started."""
         self.run: _sched.Run | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of this run: that of the root, and the way of task keys that leads here from it."""
+        way: list[str] = []
+        one = self
+        while one.parent is not None and one.asked_by is not None:
+            if one in one.parent.children:  # else it is over, and its node may be another's
+                way.append(one.asked_by.key_of(one.node))
+            one = one.parent
+        return "/".join([one.label, *reversed(way)])
 
 
 class Drawing:
@@ -189,6 +205,7 @@ class Driver:
             if attended:
                 interrupts.detach()
             self._abandon()
+            self._close_mailbox()
 
     def _stop(self, execution: Execution) -> None:
         """A signal has taken effect: nothing more is scheduled; say what became of what was."""
@@ -414,6 +431,9 @@ class Driver:
                 self._apply(item)
             elif type(item) is Lost:
                 self._recover(item)
+            elif type(item) is Arrival:
+                item.handle()
+                continue
             else:
                 function, *args = item
                 function(*args)
@@ -455,7 +475,7 @@ class Driver:
                 at = parcel.first + i
                 failures[at] = failure = to_failure(trouble, batch.key(at), batch.name(at))
                 if failure.kind == "worker died" and (call := parcel.call(i)) is not None:
-                    failure.message += f"; called with {show_call(*call)}"
+                    failure.message = amend(failure.message, f"called with {show_call(*call)}")
         self._in_flight -= len(outcomes.values)
         batch.complete(first, outcomes.values, failures, time.time())
 
@@ -628,7 +648,7 @@ class Driver:
 
     def _abandon(self) -> None:
         """Discard whatever is still running."""
-        self.mailbox.closed = True
+        self.mailbox.stopped = True
         for execution in sorted(self._executions, key=lambda e: -e.depth):
             if execution.run is not None:
                 close(execution.run, execution.plan)
@@ -639,6 +659,13 @@ class Driver:
         self._children.clear()
         if self.mailbox.shelf is not None:
             self.mailbox.shelf.close()
+
+    def _close_mailbox(self) -> None:
+        """Take the last log records; what comes later is for others."""
+        self.mailbox.closed = True
+        for item in self.mailbox.take():
+            if type(item) is Arrival:
+                item.handle()
 
 
 def close(run: _sched.Run, plan: Plan) -> None:

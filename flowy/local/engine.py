@@ -39,6 +39,7 @@ from flowy.local.executors import (
     check_workers,
     make_executor,
 )
+from flowy.local.logs import Habits, OutputChoice
 from flowy.local.process import StartMethod
 from flowy.local.stopping import attended
 from flowy.options import PLAIN, Options, make_options
@@ -80,6 +81,11 @@ class LocalWorkflow:
             this program may use, for all workers together. A worker that uses most of it is replaced
             between two tasks; one that uses more is killed, and its task fails with `WorkerDied`.
         max_tasks_per_worker: a worker process is replaced after so many tasks.
+        logs: whether log records and warnings of worker processes come into this process's logging, as
+            far as its levels let them through, with the attributes `flowy_run`, `flowy_task`,
+            `flowy_attempt` and `flowy_worker`. A level (30, 'INFO'): only those from it on.
+        output: 'lines': what worker processes print comes out whole lines at a time; 'inherit': as
+            Python does it.
 
     Raises:
         UsageError: an argument can't be used.
@@ -106,10 +112,13 @@ class LocalWorkflow:
         start_method: StartMethod = "spawn",
         memory_limit: float | None = None,
         max_tasks_per_worker: int | None = None,
+        logs: bool | int | str = True,
+        output: OutputChoice = "lines",
     ) -> None:
         check_factory(factory)
         check_choice(executor, start_method, activity_workers)
         check_workers(executor, memory_limit, max_tasks_per_worker)
+        self._habits = Habits.of(logs, output)
         self._factory = factory
         self._activities: dict[str, Callable[..., Any]] = {}
         self._options: dict[str, Options] = {}
@@ -225,6 +234,7 @@ class LocalWorkflow:
                 made[id(self)],
                 copy_context(),
                 linger=_wait,
+                label=os.urandom(16).hex(),
                 on_end=lambda *how: outcome.append(how),
             )
             driver.run(execution, args, kwargs)
@@ -246,7 +256,9 @@ class LocalWorkflow:
         """
         made = self._prepare(kwargs)
         handle = Run()
-        execution = Execution(made[id(self)], copy_context(), linger=_wait, on_end=handle._ended)
+        execution = Execution(
+            made[id(self)], copy_context(), linger=_wait, label=handle.id, on_end=handle._ended
+        )
         ready = threading.Event()
 
         def work() -> None:
@@ -274,6 +286,7 @@ class LocalWorkflow:
         """A driver whose functions the executor knows."""
         functions: dict[tuple[int, str], int] = {}
         try:
+            executor.begin()
             for plan in made.values():
                 for name, activity in plan.activities.items():
                     functions[id(plan), name] = executor.register(name, activity)
@@ -324,7 +337,12 @@ class LocalWorkflow:
 
     def _make_executor(self) -> Executor:
         return make_executor(
-            self._choice, self._workers, self._start_method, self._memory_limit, self._max_tasks
+            self._choice,
+            self._workers,
+            self._start_method,
+            self._habits,
+            self._memory_limit,
+            self._max_tasks,
         )
 
     def _borrow(self) -> Executor:

@@ -25,6 +25,7 @@ from flowy.local.batching import LARGEST
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import Terminated, interrupts
 from flowy.local.large import Store
+from flowy.local.logs import Habits
 from flowy.local.mailbox import Mailbox, Parcel, Reply, Tracked
 from flowy.local.memory import check_limit
 from flowy.local.pool import Pool
@@ -114,7 +115,10 @@ class Executor(Protocol):
         """End what is being worked on for a mailbox, if that can be done; from signal handlers too."""
 
     def end(self, mailbox: Mailbox) -> None:
-        """End what is being worked on for a closed mailbox, and be whole again after that."""
+        """End what is being worked on for a stopped mailbox, and be whole again after that."""
+
+    def begin(self) -> None:
+        """A run begins."""
 
     def close(self) -> None:
         """Let go of all that was started."""
@@ -227,6 +231,9 @@ class InlineExecutor(Unsupervised):
     def end(self, mailbox: Mailbox) -> None:
         self._waiting = deque(p for p in self._waiting if p.mailbox is not mailbox)
 
+    def begin(self) -> None:
+        pass
+
     def close(self) -> None:
         self._waiting.clear()
 
@@ -279,6 +286,9 @@ class ThreadExecutor(Unsupervised):
     def move(self, seconds: float = 0.0) -> None:
         pass
 
+    def begin(self) -> None:
+        pass
+
     def busy(self, mailbox: Mailbox) -> list[Parcel]:
         return [parcel for parcel in self._begun.copy() if parcel.mailbox is mailbox]
 
@@ -325,7 +335,7 @@ class ThreadExecutor(Unsupervised):
             if parcel in self._abandoned:
                 self._abandoned.discard(parcel)
                 continue
-            if parcel.mailbox.closed:
+            if parcel.mailbox.stopped:
                 self._in_flight.discard(parcel)
                 continue
             self._begun.add(parcel)
@@ -417,7 +427,7 @@ class FutureExecutor(Unsupervised):
         def done(future: futures.Future[Any]) -> None:
             reply = Reply(parcel, self._outcomes(parcel, future))
             self._in_flight.pop(future, None)
-            if not (future.cancelled() and parcel.mailbox.closed):
+            if not (future.cancelled() and parcel.mailbox.stopped):
                 parcel.mailbox.put(reply)
 
         future.add_done_callback(done)
@@ -446,6 +456,9 @@ class FutureExecutor(Unsupervised):
             _here.above = ()
 
     def move(self, seconds: float = 0.0) -> None:
+        pass
+
+    def begin(self) -> None:
         pass
 
     def busy(self, mailbox: Mailbox) -> list[Parcel]:
@@ -512,13 +525,14 @@ def make_executor(
     choice: ExecutorChoice,
     workers: int | None,
     start_method: StartMethod,
+    habits: Habits,
     memory_limit: float | None = None,
     max_tasks: int | None = None,
 ) -> Executor:
     """The executor that the user asked for, started."""
     size = workers or cpus.available()
     if choice == "processes":
-        return ProcessExecutor(size, start_method, memory_limit, max_tasks)
+        return ProcessExecutor(size, start_method, memory_limit, max_tasks, habits)
     if choice == "inline":
         return InlineExecutor()
     if choice == "threads":

@@ -30,12 +30,14 @@ class Mailbox:
         self._items: deque[Any] = deque()
         self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()  # a signal handler may put
         self._asleep = False
-        self.closed = False
-        """Whether the reader is done: what has not started for it never will."""
+        self.stopped = False
+        """Whether what has not started for the reader never will."""
         self.waker: Callable[[], None] | None = None
         """Set while the reader sleeps in something else than `wait`, which this interrupts."""
         self.shelf: Shelf | None = None
         """Where the large buffers go of what the reader sends; None: they travel in the message."""
+        self.closed = False
+        """Whether the reader is gone; what it has not taken is whoever's that takes it."""
 
     def __len__(self) -> int:
         return len(self._items)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import math
 import os
 import select
@@ -26,6 +27,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flowy import serialization
@@ -34,13 +36,16 @@ from flowy.errors import describe
 from flowy.local import cpus
 from flowy.local.batch import Trouble, load_outcomes
 from flowy.local.batching import LARGEST
-from flowy.local.deaths import CANCELLED, tell_death, tell_deaths
+from flowy.local.deaths import CANCELLED, how_ended, tell_death, tell_deaths
 from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.large import Store
+from flowy.local.logs import Arrival, Habits, origin
 from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Parcel, Reply
 from flowy.local.memory import limit_of
+from flowy.local.output import LAST
 from flowy.local.process import PIPE_BYTES, StartMethod, Worker, advise
+from flowy.local.status import make_file
 from flowy.local.supervisor import Supervisor
 from flowy.local.worker import (
     BATCH,
@@ -49,12 +54,18 @@ from flowy.local.worker import (
     FUNCTION,
     GARBLED,
     HOLDS,
+    LEVELS,
+    LOG,
     OUTCOMES,
     QUICK,
+    SETUP,
     SPIN,
     STORE,
+    Setup,
 )
 from flowy.options import Options
+
+log = logging.getLogger("flowy")
 
 STILLBORN = 10
 """So many workers in a row that die as they start, and the pool gives up."""
@@ -89,6 +100,7 @@ class Pool:
         method: how they start.
         memory_limit: see `memory.check_limit`.
         max_tasks: a worker is replaced after so many tasks.
+        habits: how they log and print.
     """
 
     supervises = True
@@ -100,9 +112,14 @@ class Pool:
         method: StartMethod,
         memory_limit: float | None = None,
         max_tasks: int | None = None,
+        habits: Habits | None = None,
     ) -> None:
         self.size = size
         self._method = method
+        self._habits = habits or Habits()
+        self._levels = self._habits.levels()
+        self._stale = False  # whether workers are to be told of other levels
+        self._strays: deque[Callable[[], None]] = deque()  # what to log for no driver in particular
         self._max_tasks = max_tasks
         self.largest = LARGEST if max_tasks is None else min(LARGEST, max_tasks)
         self._stillborn = 0  # workers that died in a row before they did anything
@@ -111,6 +128,7 @@ class Pool:
         self._broken: Trouble | None = None
         """Why no worker ever lives."""
         self._leaving: list[Worker] = []
+        self._turns = make_file()
         self._dropped: deque[int] = deque()  # functions of which the leader tells the workers
         self._functions: FunctionTable[bytes] = FunctionTable(self._dropped.append)
         self._workers: list[Worker] = []
@@ -153,6 +171,13 @@ class Pool:
 
     # what drivers ask
 
+    def begin(self) -> None:
+        """A run begins: from now on workers log what this process's loggers let through now."""
+        levels = self._habits.levels()
+        if levels != self._levels:
+            self._levels = levels
+            self._stale = True
+
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
         """The number of a function; it travels once to each worker.
 
@@ -165,6 +190,8 @@ class Pool:
     def release(self, function: int) -> None:
         """One run needs the function no more."""
         self._functions.release(function)
+        if self._strays:  # at the end of a run, after which nobody may wait here for long
+            self._log_strays()
 
     def serves(self) -> bool:
         """Whether this thread is one that runs activities."""
@@ -195,6 +222,8 @@ class Pool:
         mailbox.waker = self._wake_other
         try:
             while not mailbox and not (interrupts.pending and interrupts.here()):
+                if self._strays:  # later than what was in the mailbox before
+                    self._log_strays()
                 left = None if end is None else max(0.0, end - time.monotonic())
                 interrupts.hold(self._wake)
                 try:
@@ -281,7 +310,7 @@ class Pool:
             worker.kill()
 
     def end(self, mailbox: Mailbox) -> None:
-        """Kill what runs for a closed mailbox; others take the places when there is work for them."""
+        """Kill what runs for a stopped mailbox; others take the places when there is work for them."""
         doomed = self._holding(mailbox)
         self.kill(mailbox)
         interrupts.hold(self._wake)
@@ -316,7 +345,7 @@ class Pool:
             self._see_off()
         finally:
             for worker in self._everyone():
-                worker.see_off(0.0)
+                worker.see_off(0.0, partial(self._hear_last, worker))
                 worker.hang_up()
             self._workers.clear()
             self._leaving.clear()
@@ -324,6 +353,7 @@ class Pool:
             self._close_wakers()
             _pools.discard(self)
             interrupts.let_go()
+        self._log_strays()
 
     def _see_off(self) -> None:
         for worker in self._workers:
@@ -332,7 +362,7 @@ class Pool:
             worker.dismiss()
         end = time.monotonic() + PATIENCE
         for worker in self._everyone():
-            worker.see_off(end)
+            worker.see_off(end, partial(self._hear_last, worker))
 
     def _kill_all(self) -> None:
         for worker in self._everyone():
@@ -343,10 +373,10 @@ class Pool:
         return [*self._workers, *self._leaving]
 
     def _close_wakers(self) -> None:
-        for descriptor in (self._wake_reading, self._wake_writing):
+        for descriptor in (self._wake_reading, self._wake_writing, self._turns):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._wake_reading = self._wake_writing = -1
+        self._wake_reading = self._wake_writing = self._turns = -1
 
     def desert(self) -> None:
         """This process ends, perhaps while other threads use the pool: leave nothing behind."""
@@ -355,13 +385,13 @@ class Pool:
         self._closed = True
         self._kill_all()
         end = time.monotonic() + PATIENCE
-        for worker in self._everyone():
-            worker.see_off(end)
+        while not all(worker.gone() for worker in self._everyone()) and time.monotonic() < end:
+            time.sleep(0.001)
         self.store.close()
 
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
-        mine = [self._wake_reading, self._wake_writing, *self.store.descriptors()]
+        mine = [self._wake_reading, self._wake_writing, self._turns, *self.store.descriptors()]
         for worker in self._everyone():
             mine += [worker.writing, worker.reading, worker.lifeline, worker.sentinel]
         return [descriptor for descriptor in mine if descriptor >= 0]
@@ -415,6 +445,9 @@ class Pool:
         ended = ended and worker.gone()  # asked first: what it wrote before its end is there to be read
         while (size := worker.read([self._buffer])) > 0:
             for kind, number, payload in worker.messages(self._buffer[:size]):
+                if kind == LOG:
+                    self._take_record(worker, number, payload)
+                    continue
                 parcel = worker.held[number]
                 if kind == OUTCOMES:
                     self._deliver(worker, parcel, number, payload)
@@ -430,6 +463,32 @@ class Pool:
                 return
         if ended or size == 0:
             self._replace(worker)
+
+    def _hear_last(self, worker: Worker) -> bool:
+        """Take in the records that a leaving worker still has; False at the end of its pipe."""
+        while (size := worker.read([self._buffer])) > 0:
+            for kind, number, payload in worker.messages(self._buffer[:size]):
+                if kind == LOG:
+                    self._take_record(worker, number, payload)
+        return size != 0
+
+    def _take_record(self, worker: Worker, number: int, payload: memoryview) -> None:
+        """A log record goes to the driver whose task it is from, and is handled when that has time."""
+        parcel = worker.held.get(number)
+        arrival = Arrival(payload, worker.maker, parcel)
+        if parcel is None:
+            self._strays.append(arrival.handle)
+            return
+        parcel.mailbox.put(arrival)
+        if parcel.mailbox.closed:  # asked after: the driver closes it before it takes what is there
+            self._strays += [item.handle for item in parcel.mailbox.take() if type(item) is Arrival]
+
+    def _log_strays(self) -> None:
+        """Log what no driver will; never as the leader, for a handler may take any time."""
+        if self._strays:
+            self._pass_lead()
+        while self._strays:
+            self._strays.popleft()()
 
     def _deliver(self, worker: Worker, parcel: Parcel, number: int, payload: memoryview) -> None:
         try:
@@ -492,15 +551,19 @@ class Pool:
                 self._poll.unregister(descriptor)
         worker.kill()
         running, was_up = worker.page.read(), worker.page.is_up
+        crash, worker.last_words = worker.words.traceback(), worker.words.last()
         worker.hang_up()
         while not worker.gone():
             time.sleep(0.001)  # it was killed: no time at all, but its sentinel is closed
+        if crash and worker.status is not None and worker.status < 0:
+            worker.last_words = worker.last_words[-max(1, LAST - len(crash)) :] + crash
+            self._strays.append(partial(_tell_of_crash, worker, crash))
         self.store.bury(worker.maker)
         self._count_stillborn(worker, was_up)
         held, worker.held = worker.held, {}
         for position, (number, parcel) in enumerate(held.items()):
             self._settle(1)
-            if parcel.mailbox.closed:
+            if parcel.mailbox.stopped:
                 self._supervisor.forget(parcel)
                 continue
             begun = number == running.message
@@ -552,7 +615,7 @@ class Pool:
             self._broken = trouble._replace(message=message)
 
     def _hire(self) -> None:
-        worker = Worker(self._method, _open_descriptors)
+        worker = Worker(self._method, _open_descriptors, self._turns)
         self._workers.append(worker)
         for descriptor in worker.polled():
             self._by_descriptor[descriptor] = worker
@@ -560,15 +623,24 @@ class Pool:
                 self._poll.register(descriptor, select.POLLIN)
         self._hired += 1
         worker.maker = self._hired
+        worker.send(SETUP, 0, serialization.dumps(self._setup()))
         worker.send(STORE, 0, self.store.hire(worker.maker))
+
+    def _setup(self) -> Setup:
+        threads = max(1, cpus.available() // self.size)
+        level = self._habits.level or logging.NOTSET
+        return Setup(threads, self._habits.lines, self._method == "fork", level, self._levels)
 
     def _hand_out(self) -> None:
         """Give each waiting parcel to the worker that holds the fewest; hire for those that died."""
         while self._dropped:
             self._drop(self._dropped.popleft())
         self.store.take_back()
+        if self._stale:
+            self._stale = False
+            self._tell_levels()
         while self._waiting and not self._closed:
-            if self._waiting[0].mailbox.closed:
+            if self._waiting[0].mailbox.stopped:
                 self._waiting.popleft()
                 self._settle(1)
                 continue
@@ -603,6 +675,12 @@ class Pool:
         except OSError as error:
             if not self._workers:
                 raise (advise(error, 1) or OSError(f"no worker can start: {error}")) from error
+
+    def _tell_levels(self) -> None:
+        data = serialization.dumps(self._levels)
+        for worker in self._workers:
+            worker.send(LEVELS, 0, data)
+            self._watch_output(worker)
 
     def _drop(self, function: int) -> None:
         """Let the workers forget a function."""
@@ -661,3 +739,9 @@ class Pool:
 
 def _load(worker: Worker) -> int:
     return len(worker.held) + _LAST * worker.retiring
+
+
+def _tell_of_crash(worker: Worker, traceback: str) -> None:
+    """Its calls may well succeed elsewhere: then nothing else would tell of it."""
+    text = "a worker (pid %d) %s:\n%s"
+    log.warning(text, worker.pid, how_ended(worker), traceback, extra=origin(worker.maker))

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowy.errors import UsageError
@@ -25,6 +26,7 @@ from flowy.local import worker as worker_process
 from flowy.local.batch import Trouble
 from flowy.local.large import Lease
 from flowy.local.mailbox import Parcel
+from flowy.local.output import Words
 from flowy.local.status import Page, make_file
 from flowy.local.worker import HEADER, LEAVE
 
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
     import subprocess
 
 StartMethod = Literal["spawn", "fork"]
-Descriptors = tuple[int, int, int, int]
+Descriptors = tuple[int, int, int, int, int]
 """Those of a worker, as its `main` takes them."""
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
-DESCRIPTORS = 5
+DESCRIPTORS = 6
 """What a worker takes of its driver's file descriptors."""
 PIPE_BYTES = 1 << 20
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -59,8 +61,14 @@ class Verdict(NamedTuple):
 class Worker:
     """One process, its pipes, and what it holds."""
 
-    def __init__(self, method: StartMethod, others: Callable[[], set[int]]) -> None:
-        """`others` tells what else this process has open that a forked worker must not keep open."""
+    def __init__(self, method: StartMethod, others: Callable[[], set[int]], turns: int) -> None:
+        """Start it.
+
+        Args:
+            method: how.
+            others: tells what else this process has open that a forked worker must not keep open.
+            turns: descriptor of the file by which workers take turns at printing.
+        """
         self.held: dict[int, Parcel] = {}
         self.maker = 0
         """The number of this worker as a maker of segments."""
@@ -71,13 +79,13 @@ class Worker:
         self.input = bytearray()  # the beginning of a message
         self.wanted = HEADER.size  # bytes of that message, as far as is known
         self.busy = False
-        opened, self.page = _open()
-        """What it shows of what it runs; also after its end."""
-        child_reading, self.writing, self.reading, child_writing, lifeline, self.lifeline, status = (
-            opened
-        )
+        opened, self.page, self.words = _open(turns)
+        """What it shows of what it runs, and what it says; also after its end."""
+        self.last_words = ""
+        """What it had to say before its end; the pool notes it then."""
+        child_reading, self.writing, self.reading, child_writing, lifeline, self.lifeline = opened[:6]
         mine = (self.writing, self.reading, self.lifeline)
-        theirs = (child_reading, child_writing, lifeline, status)
+        theirs = (child_reading, child_writing, lifeline, opened[6], opened[7])
         try:
             for descriptor in (self.writing, self.reading):
                 os.set_blocking(descriptor, False)
@@ -88,6 +96,7 @@ class Worker:
             for descriptor in mine:
                 os.close(descriptor)
             self.page.close()
+            self.words.close()
             raise
         finally:
             for descriptor in theirs:
@@ -176,6 +185,7 @@ class Worker:
         """Close all pipes; a worker that is still there leaves at once, by its lifeline."""
         self._close("writing", "reading", "lifeline", "sentinel")
         self.page.close()
+        self.words.close()
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -221,17 +231,27 @@ class Worker:
         except (OSError, IndexError):
             return False
 
-    def see_off(self, end: float) -> None:
-        """Wait until the process has ended; at the time `end` it is killed."""
+    def see_off(self, end: float, listen: Callable[[], bool]) -> None:
+        """Wait until the process has ended; at the time `end` it is killed.
+
+        Args:
+            listen: takes in what it still writes, so that no full pipe keeps it; False: that was all.
+        """
         poll = select.poll()
         if self.sentinel >= 0:
             poll.register(self.sentinel, select.POLLIN)
+        poll.register(self.reading, select.POLLIN)
+        listening = True
         while not self.gone():
             left = end - time.monotonic()
             if left <= 0:
                 self.kill()
             # Without a sentinel this is a sleep. It is short at the end too: a kill takes no time.
             poll.poll(max(1, int(left * 1000)) if self.sentinel >= 0 else 1)
+            if listening and not listen():
+                listening = False
+                poll.unregister(self.reading)
+        listen()
 
     def kill(self) -> None:
         """End the process now, and all that its activities have started.
@@ -258,14 +278,14 @@ def _has_ended(pid: int) -> bool:
         return False
 
 
-def _open() -> tuple[list[int], Page]:
-    """Three pipes and the file of the page that is made of it; nothing if there can't be all of them."""
+def _open(turns: int) -> tuple[list[int], Page, Words]:
+    """Three pipes, the file of what the worker shows, and its `turns`; nothing if not all can be had."""
     made: list[int] = []
     try:
         for _ in range(3):
             made += os.pipe()
-        made.append(make_file())
-        return made, Page(made[-1])
+        made += [make_file(), os.dup(turns)]
+        return made, Page(made[6]), Words(made[6])
     except OSError:
         for descriptor in made:
             os.close(descriptor)
@@ -379,7 +399,12 @@ def _fork(descriptors: Descriptors, others: Callable[[], set[int]]) -> tuple[int
                     os.close(descriptor)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        # As in a clean interpreter: else what `multiprocessing` starts in it would run the script again.
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         worker_process.main(*descriptors, driver)
+        del main  # kept until now: functions that came with the fork use its names
+        if "multiprocessing.util" in sys.modules:  # those that this process has registered, no others
+            sys.modules["multiprocessing.util"]._run_finalizers()
         code = 0
     finally:
         os._exit(code)

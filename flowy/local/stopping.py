@@ -23,6 +23,7 @@ from typing import Any
 from flowy._sched import Run
 from flowy.local.executors import Executor
 from flowy.local.interrupts import interrupts
+from flowy.local.logs import Arrival
 from flowy.local.mailbox import Mailbox, Parcel, Reply
 from flowy.local.pool import end_all
 
@@ -79,8 +80,10 @@ class Tally:
             self._running[name] += 1
 
     def learn(self, items: Iterable[Any]) -> None:
-        """Count what has come back, among whatever else came into the mailbox."""
+        """Count what has come back, and log what was logged; nothing else in the mailbox matters now."""
         for item in items:
+            if type(item) is Arrival:
+                item.handle()
             if type(item) is not Reply:
                 continue
             parcel, outcomes = item.parcel, item.outcomes
@@ -110,7 +113,7 @@ class Tally:
 
 
 def drain(executor: Executor, mailbox: Mailbox, tally: Tally) -> None:
-    """Give what runs for a closed mailbox its moment, then end it."""
+    """Give what runs for a stopped mailbox its moment, then end it."""
     end = time.monotonic() + GRACE
     tally.learn(mailbox.take())
     running = executor.busy(mailbox)

@@ -115,14 +115,13 @@ class Supervisor:
         now = time.monotonic()
         if self._doomed:
             self._forget_done()
-        if parcel is not None:
+        if parcel is not None and (running.at >= 0 or running.began):
             running = running._replace(at=_position(parcel, running))
-        if parcel is not None and running.at >= 0:
             trouble = self._judge(worker, parcel, running, now)
             if trouble is not None:
                 self._kill(worker, running, trouble)
         elif tracked and worker.is_stopped():
-            self._kill(worker, running, Trouble("its worker was stopped", kind="worker died"))
+            self._kill(worker, running, _STOPPED)
         return tracked or bool(self._doomed)
 
     def _judge(self, worker: Worker, parcel: Parcel, running: Running, now: float) -> Trouble | None:
@@ -166,8 +165,14 @@ class Supervisor:
                 self._doomed.pop((parcel, at), None)
 
 
+_STOPPED = Trouble("its worker was stopped", kind="worker died")
+
+
 def _position(parcel: Parcel, running: Running) -> int:
-    """The call that a worker is at: also the only one left, whose value is being pickled."""
+    """The call that a worker is at; `IDLE` while it pickles what several have come to.
+
+    If that takes too long, the calls go again one by one, and so the culprit is found.
+    """
     if running.at == IDLE and running.began and parcel.size - parcel.received == 1:
         return parcel.received
     return running.at

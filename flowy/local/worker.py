@@ -6,16 +6,17 @@ at the end of the file, and at once when its driver is gone, busy or not.
 May not know: runs, graphs, or the user's `__main__`, which it never imports. Its neighbour is `pool`,
 the other end.
 
-A message is a header (kind, number, length) and a payload. To the worker: FUNCTION (number: its id;
-without payload: forget it), BATCH (number: the driver's), STORE (first of all: where large values go),
-FREE (segments that nobody needs any more) and LEAVE. Back: OUTCOMES, several for one batch if it takes
-long, GARBLED if the batch could not be unpickled, BEAT (details of a heartbeat), and HOLDS, before the
-last OUTCOMES, if what segments are mapped here after the batch has changed.
+A message is a header (kind, number, length) and a payload. To the worker: SETUP (first of all: how
+to log, to print and to share the CPUs), STORE (next: where large values go), FUNCTION (number: its id;
+without payload: forget it), BATCH (number: the driver's), FREE (segments that nobody needs any more),
+LEVELS (below which the driver wants no log records now) and LEAVE. Back: OUTCOMES, several for one batch
+if it takes long, GARBLED if the batch could not be unpickled, BEAT (details of a heartbeat), LOG at any
+time (number: the batch that runs), and HOLDS, before the last OUTCOMES, if what segments are mapped here
+after the batch has changed.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import select
 import signal
@@ -23,12 +24,14 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from flowy import _lifeline, activity, serialization
 from flowy.errors import describe
-from flowy.local import batch, cpus, large
+from flowy.local import batch, cpus, large, output
+from flowy.local.logs import Forward, Levels
 from flowy.local.status import Page
 
 PATIENCE = 2.0
@@ -36,26 +39,42 @@ PATIENCE = 2.0
 TIDYING = 0.3
 """Seconds that a worker gets to tidy up behind its driver before it is killed."""
 HEADER = struct.Struct("<B3xIQ")
-FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE, BEAT = range(9)
+FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE, BEAT, SETUP, LEVELS, LOG = range(12)
 SPIN = 50e-6
 """Seconds that an end looks for a message before it sleeps, if its latest wait was short:"""
 QUICK = 150e-6
 """no longer than this, sleep and waking included."""
 
 
-def main(reading: int, writing: int, lifeline: int, status: int, driver: int) -> None:
+class Setup(NamedTuple):
+    """What a worker is told first."""
+
+    threads: int
+    """How many the libraries of an activity may start."""
+    lines: bool
+    """Whether what is printed comes out in whole lines."""
+    forked: bool
+    level: int
+    levels: Levels | None
+    """None: log records stay here."""
+
+
+def main(reading: int, writing: int, lifeline: int, status: int, turns: int, driver: int) -> None:
     """Serve until the pipe `reading` ends.
 
     Args:
         reading: descriptor of the pipe that brings functions and batches.
         writing: descriptor of the pipe that takes the outcomes.
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
-        status: descriptor of the memory in which to show what runs.
+        status: descriptor of the memory in which to show what runs, and to leave last words.
+        turns: descriptor of the file by which workers take turns at printing.
         driver: the process id of the driver.
     """
     page = Page(status)
-    os.close(status)
-    host = Host(page, writing)
+    printed = output.Output(turns, output.Words(status))
+    output.report_crashes(status)
+    outgoing = Outgoing(writing)
+    host = Host(page, outgoing)
     activity.set_host(host, whole_process=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _lifeline.guard(lifeline, driver, TIDYING)
@@ -63,11 +82,9 @@ def main(reading: int, writing: int, lifeline: int, status: int, driver: int) ->
     watched = (lifeline, driver, desks)
     watch = threading.Thread(target=_watch, args=watched, name="flowy-lifeline", daemon=True)
     watch.start()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)  # whole lines, also where workers share a pipe
     functions: dict[int, Callable[..., Any]] = {}
     incoming = Incoming(reading)
+    forward: list[Forward] = []
     page.start(0)
     while (message := incoming.take()) is not None:
         kind, number, payload = message
@@ -81,24 +98,41 @@ def main(reading: int, writing: int, lifeline: int, status: int, driver: int) ->
             desks.append(large.Desk(payload))
         elif kind == FREE:
             desks[0].take_back(serialization.loads(payload))
+        elif kind == SETUP:
+            forward += _set_up(Setup(*serialization.loads(payload)), outgoing, page, printed)
+        elif kind == LEVELS:
+            forward[0].set_levels(serialization.loads(payload))
         else:
             page.start(number)
             if page.is_dropped(number):
-                _write(writing, OUTCOMES, number, batch.dump_outcomes(batch.nothing()))
+                outgoing.send(OUTCOMES, number, batch.dump_outcomes(batch.nothing()))
                 continue
-            _serve(functions, number, payload, desks[0], host)
+            _serve(functions, number, payload, desks[0], host, printed)
         del message, payload
     else:
         watch.join(PATIENCE)  # the driver was killed: tidy up behind it
     _flush_output()
+    printed.leave()
+
+
+def _set_up(setup: Setup, outgoing: Outgoing, page: Page, printed: output.Output) -> list[Forward]:
+    """Do as the driver says, before any code of the user is loaded; returns what brings it records."""
+    cpus.limit_threads(setup.threads)
+    if setup.lines:
+        printed.take_over()
+    if setup.levels is None:
+        return []
+    forward = Forward(lambda message, record: outgoing.send(LOG, message, record), page, setup.level)
+    forward.install(setup.levels, forked=setup.forked)
+    return [forward]
 
 
 class Host:
     """What answers the activities here when they ask who runs them."""
 
-    def __init__(self, page: Page, writing: int) -> None:
+    def __init__(self, page: Page, outgoing: Outgoing) -> None:
         self.page = page
-        self.writing = writing
+        self.outgoing = outgoing
         self.details: dict[int, bytes] | None = None
 
     def beat(self, details: Any) -> None:
@@ -106,7 +140,7 @@ class Host:
         if details is not None:
             running = self.page.read()
             data = serialization.dumps((running.at, serialization.dumps(details)))
-            _write(self.writing, BEAT, running.message, data)
+            self.outgoing.send(BEAT, running.message, data)
         if self.page.cancelled():
             raise activity.cancelled()
 
@@ -202,38 +236,74 @@ def _serve(
     payload: bytes | bytearray,
     desk: large.Desk,
     host: Host,
+    printed: output.Output,
 ) -> None:
-    writing = host.writing
+    outgoing = host.outgoing
     try:
         work = serialization.load_calls(payload)
     except BaseException as error:
         trouble = batch.to_trouble(error)
-        _write(writing, GARBLED, number, serialization.dumps(trouble))
+        outgoing.send(GARBLED, number, serialization.dumps(trouble))
         return
 
     host.details = work.watched
     keep = desk.keep if desk.places else None
 
     def flush(outcomes: batch.Outcomes) -> None:
-        _write(writing, OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
+        outgoing.send(OUTCOMES, number, batch.dump_outcomes(outcomes, keep))
 
     outcomes = batch.run_calls(functions, work, flush=flush, isolate=True, page=host.page)
     data = batch.dump_outcomes(outcomes, keep)
+    if printed.held:
+        printed.end_lines()
     del outcomes, work  # what they had mapped is free, unless the activities kept it
     came, went = desk.holdings()
     if came or went:
-        _write(writing, HOLDS, number, serialization.dumps((came, went)))
-    _write(writing, OUTCOMES, number, data)
+        outgoing.send(HOLDS, number, serialization.dumps((came, went)))
+    outgoing.send(OUTCOMES, number, data)
 
 
-def _write(writing: int, kind: int, number: int, payload: bytes) -> None:
-    data = HEADER.pack(kind, number, len(payload)) + payload
-    try:
-        written = os.write(writing, data)
-        while written < len(data):
-            written += os.write(writing, memoryview(data)[written:])
-    except BrokenPipeError:
-        os._exit(0)  # the driver is gone
+class Outgoing:
+    """The messages to the driver, each in one piece whatever thread it is from."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._mine = True
+        self._lock = threading.RLock()
+        self._writing = False
+        self._later: deque[bytes] = deque()
+        os.register_at_fork(after_in_child=self._disown)
+
+    def _disown(self) -> None:
+        """In a process that an activity forked: these are not its messages."""
+        self._mine = False
+
+    def send(self, kind: int, number: int, payload: bytes) -> None:
+        """Write a message; waits while the pipe is full."""
+        if not self._mine:
+            if kind != BEAT:
+                os._exit(0)  # it came back from the activity that forked it, and has nothing to do here
+            return
+        data = HEADER.pack(kind, number, len(payload)) + payload
+        with self._lock:
+            if self._writing:  # a finalizer logged while this very thread was writing
+                self._later.append(data)
+                return
+            self._writing = True
+            try:
+                self._write(data)
+                while self._later:
+                    self._write(self._later.popleft())
+            finally:
+                self._writing = False
+
+    def _write(self, data: bytes) -> None:
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
+        except BrokenPipeError:
+            os._exit(0)  # the driver is gone
 
 
 def _watch(lifeline: int, driver: int, desks: list[large.Desk]) -> None:
