@@ -30,10 +30,11 @@ from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
 from flowy.local.deaths import amend, show_call
 from flowy.local.executors import Executor
-from flowy.local.interrupts import interrupts
+from flowy.local.interrupts import Terminated, interrupts
 from flowy.local.logs import Arrival
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply, Tracked
 from flowy.local.shelf import Shelf
+from flowy.local.stopping import Tally, drain, tell
 
 log = logging.getLogger("flowy")
 
@@ -177,8 +178,14 @@ class Driver:
     # the loop
 
     def run(self, execution: Execution, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Run `execution` to its end; its `on_end` hears how it ended."""
-        listens = interrupts.listen()
+        """Run `execution` to its end; its `on_end` hears how it ended.
+
+        Raises:
+            KeyboardInterrupt, Terminated: a signal stopped it (in the main thread), or its own code.
+        """
+        attended = interrupts.here()
+        if attended:
+            interrupts.attach(lambda: self._executor.kill(self.mailbox), self.mailbox.nudge)
         try:
             self._start(execution, args, kwargs)
             self._settle()
@@ -188,10 +195,25 @@ class Driver:
                 self._carry_out_orders()
                 self._receive()
                 self._settle()
+            if interrupts.came:
+                interrupts.check()
+        except (KeyboardInterrupt, Terminated):
+            if attended:
+                self._stop(execution)
+            raise
         finally:
-            if listens:
-                interrupts.leave()
+            if attended:
+                interrupts.detach()
             self._abandon()
+
+    def _stop(self, execution: Execution) -> None:
+        """A signal has taken effect: nothing more is scheduled; say what became of what was."""
+        interrupts.shut()
+        children = [e.asked_by.name_of(e.node) for e in execution.children if e.asked_by is not None]
+        tally = Tally(execution.run, children)
+        self._abandon()
+        drain(self._executor, self.mailbox, tally)
+        tell(tally)
 
     def _send(self) -> None:
         """Pack ready tasks into parcels, as far as the executor has room."""
@@ -317,6 +339,8 @@ class Driver:
             self._executor.move()
             if self._outbox.heavy >= self._outbox.heavy_at:
                 self._relieve()
+        except (KeyboardInterrupt, Terminated):
+            raise  # out of the call that the code makes
         except BaseException as error:
             self._interrupted = error
 
@@ -397,6 +421,8 @@ class Driver:
             if self.mailbox.shelf is not None:
                 self.mailbox.shelf.tidy()
             self._executor.collect(self.mailbox, self._patience())
+        if interrupts.came:
+            interrupts.check()
         self._fire_timers()
         for item in self.mailbox.take():
             self._step_began = time.monotonic()
@@ -562,7 +588,7 @@ class Driver:
         outcome, exception = run.outcome, run.exception
         assert outcome is not None
         if exception is not None and not isinstance(exception, Exception):
-            self._interrupted = exception
+            raise exception
         tell_of_loose_ends(run, self._attempts.unsent(run) if self._attempts else 0)
         for child in list(execution.children):
             self._discard(child)
@@ -621,6 +647,7 @@ class Driver:
 
     def _abandon(self) -> None:
         """Discard whatever is still running."""
+        self.mailbox.closed = True
         for execution in sorted(self._executions, key=lambda e: -e.depth):
             if execution.run is not None:
                 close(execution.run, execution.plan)

@@ -41,6 +41,7 @@ from flowy.local.executors import (
 )
 from flowy.local.logs import Habits, OutputChoice
 from flowy.local.process import StartMethod
+from flowy.local.stopping import attended
 from flowy.options import PLAIN, Options, make_options
 
 __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
@@ -217,11 +218,18 @@ class LocalWorkflow:
         Raises:
             UsageError: the configuration does not fit, or flowy was misused in the workflow.
             TaskError: a task failed and the workflow did not handle it.
+            KeyboardInterrupt: Control-C came; running tasks had two seconds to end, and stderr tells
+                what was done. A second Control-C kills them at once. SIGTERM does the same if nothing
+                else handles it, and then ends the process.
             Exception: whatever the workflow raised itself.
         """
         made = self._prepare(kwargs)
         outcome: list[tuple[events.Ending, BaseException | None]] = []
-        with self._borrowed() as executor, self._driver(executor, made, patient=False) as driver:
+        with (
+            attended("when no task had started", "when all was done"),
+            self._borrowed() as executor,
+            self._driver(executor, made, patient=False) as driver,
+        ):
             execution = Execution(
                 made[id(self)],
                 copy_context(),
@@ -290,7 +298,15 @@ class LocalWorkflow:
     # the executor, shared by all runs that are under way
 
     def __enter__(self) -> LocalWorkflow:
-        self._borrow()
+        borrowed = False
+        try:
+            with attended():
+                self._borrow()
+                borrowed = True
+        except BaseException:
+            if borrowed:
+                self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -299,7 +315,8 @@ class LocalWorkflow:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_back()
+        with attended():
+            self._give_back()
 
     @contextmanager
     def _borrowed(self) -> Iterator[Executor]:

@@ -23,6 +23,7 @@ from flowy.errors import UsageError
 from flowy.local import batch, cpus
 from flowy.local.batching import LARGEST
 from flowy.local.functions import FunctionTable
+from flowy.local.interrupts import Terminated, interrupts
 from flowy.local.large import Store
 from flowy.local.logs import Habits
 from flowy.local.mailbox import Mailbox, Parcel, Reply, Tracked
@@ -110,6 +111,15 @@ class Executor(Protocol):
     def begin(self) -> None:
         """A run begins."""
 
+    def busy(self, mailbox: Mailbox) -> list[Parcel]:
+        """The parcels of a mailbox that are being worked on."""
+
+    def kill(self, mailbox: Mailbox) -> None:
+        """End what is being worked on for a mailbox, if that can be done; from signal handlers too."""
+
+    def end(self, mailbox: Mailbox) -> None:
+        """End what is being worked on for a closed mailbox, and be whole again after that."""
+
     def close(self) -> None:
         """Let go of all that was started."""
 
@@ -194,10 +204,14 @@ class InlineExecutor(Unsupervised):
             if parcel.mailbox is mailbox:
                 del self._waiting[position]
                 # A Ctrl-C or an exit in an activity is meant for the whole program here.
-                through = (KeyboardInterrupt,)
+                through = (KeyboardInterrupt, Terminated)
                 table = {number: self._functions[number] for number in parcel.functions}
                 with hosting(parcel) as page:
-                    outcomes = batch.run_calls(table, parcel.work(), through=through, page=page)
+                    try:
+                        interrupts.open()
+                        outcomes = batch.run_calls(table, parcel.work(), through=through, page=page)
+                    finally:
+                        interrupts.shut()
                 mailbox.put(Reply(parcel, outcomes))
                 return
         mailbox.wait(timeout)
@@ -210,6 +224,15 @@ class InlineExecutor(Unsupervised):
 
     def begin(self) -> None:
         pass
+
+    def busy(self, mailbox: Mailbox) -> list[Parcel]:
+        return []
+
+    def kill(self, mailbox: Mailbox) -> None:
+        pass
+
+    def end(self, mailbox: Mailbox) -> None:
+        self._waiting = deque(p for p in self._waiting if p.mailbox is not mailbox)
 
     def close(self) -> None:
         self._waiting.clear()
@@ -227,6 +250,7 @@ class ThreadExecutor(Unsupervised):
         self._functions: FunctionTable[Callable[..., Any]] = FunctionTable()
         self._waiting: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
         self._in_flight: set[Parcel] = set()
+        self._begun: set[Parcel] = set()
         self._made_under = _above()
         self._threads: list[threading.Thread] = []
         self._abandoned: set[Parcel] = set()
@@ -263,6 +287,15 @@ class ThreadExecutor(Unsupervised):
         pass
 
     def begin(self) -> None:
+        pass
+
+    def busy(self, mailbox: Mailbox) -> list[Parcel]:
+        return [parcel for parcel in self._begun.copy() if parcel.mailbox is mailbox]
+
+    def kill(self, mailbox: Mailbox) -> None:
+        pass
+
+    def end(self, mailbox: Mailbox) -> None:
         pass
 
     def close(self) -> None:
@@ -302,6 +335,10 @@ class ThreadExecutor(Unsupervised):
             if parcel in self._abandoned:
                 self._abandoned.discard(parcel)
                 continue
+            if parcel.mailbox.closed:
+                self._in_flight.discard(parcel)
+                continue
+            self._begun.add(parcel)
             if isinstance(parcel, Tracked):
                 parcel.began = time.monotonic()
             table = {number: self._functions[number] for number in parcel.functions}
@@ -310,9 +347,11 @@ class ThreadExecutor(Unsupervised):
             with self._lock:
                 if parcel in self._abandoned:
                     self._abandoned.discard(parcel)
+                    self._begun.discard(parcel)
                     return  # another thread has its place
                 self._in_flight.discard(parcel)
             parcel.mailbox.put(Reply(parcel, outcomes))
+            self._begun.discard(parcel)
             del parcel, table, outcomes
 
 
@@ -361,7 +400,7 @@ class FutureExecutor(Unsupervised):
         self.size = size
         self.pickles = not isinstance(executor, futures.ThreadPoolExecutor)
         self._functions: FunctionTable[Any] = FunctionTable()
-        self._in_flight: set[futures.Future[Any]] = set()
+        self._in_flight: dict[futures.Future[Any], Parcel] = {}
         self._made_under = _above()
 
     def register(self, name: str, callable_: Callable[..., Any]) -> int:
@@ -383,11 +422,13 @@ class FutureExecutor(Unsupervised):
             future = self._executor.submit(batch.run_message, table, parcel.message)
         else:
             future = self._executor.submit(self._run, parcel, table)
-        self._in_flight.add(future)
+        self._in_flight[future] = parcel
 
         def done(future: futures.Future[Any]) -> None:
-            self._in_flight.discard(future)
-            parcel.mailbox.put(Reply(parcel, self._outcomes(parcel, future)))
+            reply = Reply(parcel, self._outcomes(parcel, future))
+            self._in_flight.pop(future, None)
+            if not (future.cancelled() and parcel.mailbox.closed):
+                parcel.mailbox.put(reply)
 
         future.add_done_callback(done)
 
@@ -420,11 +461,27 @@ class FutureExecutor(Unsupervised):
     def begin(self) -> None:
         pass
 
+    def busy(self, mailbox: Mailbox) -> list[Parcel]:
+        """Those that can't be called back; the others are."""
+        mine = [each for each in self._in_flight.copy().items() if each[1].mailbox is mailbox]
+        return [parcel for future, parcel in mine if not future.cancel() and not future.done()]
+
+    def kill(self, mailbox: Mailbox) -> None:
+        pass
+
+    def end(self, mailbox: Mailbox) -> None:
+        pass
+
     def close(self) -> None:
         for future in list(self._in_flight):
             future.cancel()
-        if self._owned:
-            self._executor.shutdown(wait=True)
+        if not self._owned:
+            return
+        try:
+            interrupts.open()  # it may take as long as what it runs
+            self._executor.shutdown(wait=not interrupts.stopping)
+        finally:
+            interrupts.shut()
 
 
 def check_choice(choice: Any, start_method: Any, workers: Any) -> None:

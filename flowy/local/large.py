@@ -228,9 +228,8 @@ class Store:
         self.maker.close()
         for place in self.places:
             segments.remove(place, self.token)
-        for lock in self._locks:
-            os.close(lock)
-        self._locks.clear()
+        while self._locks:
+            os.close(self._locks.pop())
 
     def _tell(self, path: str) -> None:
         if not self._warned and os.path.dirname(path) != segments.MEMORY:

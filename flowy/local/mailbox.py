@@ -9,7 +9,7 @@ May not know: processes, threads pools, runs. Neighbours: `driver` on one side, 
 
 from __future__ import annotations
 
-import threading
+import queue
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
@@ -28,8 +28,10 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
-        self._arrived = threading.Event()
+        self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()  # a signal handler may put
         self._asleep = False
+        self.closed = False
+        """Whether the reader is done: what has not started for it never will."""
         self.waker: Callable[[], None] | None = None
         """Set while the reader sleeps in something else than `wait`, which this interrupts."""
         self.shelf: Shelf | None = None
@@ -44,22 +46,26 @@ class Mailbox:
         """Post `item` and wake the reader."""
         self._items.append(item)
         if self._asleep:  # set before the reader looks for items: one of the two sees the other
-            self._arrived.set()
+            self.nudge()
         waker = self.waker
         if waker is not None:
             waker()
 
     def nudge(self) -> None:
         """Wake the reader out of `wait`, or keep it from sleeping there the next time."""
-        self._arrived.set()
+        if self._nudges.empty():
+            self._nudges.put(None)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for an item or a nudge, at most `timeout` seconds."""
         self._asleep = True
-        if not self._items:
-            self._arrived.wait(timeout)
-        self._asleep = False
-        self._arrived.clear()
+        try:
+            if not self._items:
+                self._nudges.get(timeout=timeout)
+            while True:
+                self._nudges.get_nowait()
+        except queue.Empty:
+            self._asleep = False
 
     def take(self) -> list[Any]:
         """All items, oldest first."""

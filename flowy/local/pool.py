@@ -15,6 +15,7 @@ May not know: runs, graphs, policy. Neighbours: `driver` above, `process` below.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import math
@@ -43,7 +44,7 @@ from flowy.local.logs import Arrival, Habits, origin
 from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Parcel, Reply
 from flowy.local.memory import limit_of
 from flowy.local.output import LAST
-from flowy.local.process import PIPE_BYTES, StartMethod, Worker
+from flowy.local.process import PIPE_BYTES, StartMethod, Worker, advise
 from flowy.local.status import make_file
 from flowy.local.supervisor import Supervisor
 from flowy.local.worker import (
@@ -80,6 +81,15 @@ _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 def _open_descriptors() -> set[int]:
     """All descriptors of all pools, which a forked worker must not keep open."""
     return {d for pool in list(_pools) for d in pool.descriptors()}
+
+
+def end_all() -> None:
+    """The process ends: end all workers and remove all shared memory, whoever still uses them."""
+    for pool in list(_pools):
+        pool.desert()
+
+
+atexit.register(end_all)
 
 
 class Pool:
@@ -139,6 +149,7 @@ class Pool:
         self._poll = select.poll()
         self._poll.register(self._wake_reading, select.POLLIN)
         self._closed = False
+        self._owner = os.getpid()
         self._hired = 0
         self.store = Store()
         _pools.add(self)
@@ -147,10 +158,15 @@ class Pool:
         try:
             for _ in range(size):
                 self._hire()
+                if interrupts.came:
+                    interrupts.check()
             if memory is not None:
                 self._supervisor.need(math.inf)
-        except BaseException:
+        except BaseException as error:
             self.close()
+            advice = advise(error, size) if isinstance(error, OSError) else None
+            if advice is not None:
+                raise advice from error
             raise
 
     # what drivers ask
@@ -205,7 +221,7 @@ class Pool:
         self._followers.append(mailbox)
         mailbox.waker = self._wake_other
         try:
-            while not mailbox:
+            while not mailbox and not (interrupts.pending and interrupts.here()):
                 if self._strays:  # later than what was in the mailbox before
                     self._log_strays()
                 left = None if end is None else max(0.0, end - time.monotonic())
@@ -283,31 +299,100 @@ class Pool:
             self._lead.release()
         return True
 
+    def busy(self, mailbox: Mailbox) -> list[Parcel]:
+        """The parcels of a mailbox that are being worked on: of each worker the first it holds."""
+        held = [next(iter(worker.held.copy().values()), None) for worker in self._everyone()]
+        return [parcel for parcel in held if parcel is not None and parcel.mailbox is mailbox]
+
+    def kill(self, mailbox: Mailbox) -> None:
+        """Kill the workers that hold something of a mailbox; signal handlers may call this."""
+        for worker in self._holding(mailbox):
+            worker.kill()
+
+    def end(self, mailbox: Mailbox) -> None:
+        """Kill what runs for a closed mailbox; others take the places when there is work for them."""
+        doomed = self._holding(mailbox)
+        self.kill(mailbox)
+        interrupts.hold(self._wake)
+        try:
+            if self._led(self._bury, doomed):  # else the leader notices
+                self._pass_lead()
+        finally:
+            interrupts.let_go()
+
+    def _holding(self, mailbox: Mailbox) -> list[Worker]:
+        return [
+            worker
+            for worker in self._everyone()
+            if any(parcel.mailbox is mailbox for parcel in worker.held.copy().values())
+        ]
+
+    def _bury(self, doomed: list[Worker]) -> None:
+        for worker in doomed:
+            if worker in self._everyone():
+                self._replace(worker)
+
     def close(self) -> None:
-        """Let the workers go: idle ones leave, busy ones are killed."""
+        """Let the workers go: idle ones leave, busy ones are killed; all of them if a signal comes."""
+        if os.getpid() != self._owner:
+            return  # this is a fork made by the user: the workers are its parent's
         self._closed = True
-        self._supervisor.close()
+        interrupts.hold(self._kill_all)
+        try:
+            self._supervisor.close()
+            if interrupts.pending or interrupts.hurried:
+                self._kill_all()
+            self._see_off()
+        finally:
+            for worker in self._everyone():
+                worker.see_off(0.0)
+                worker.hang_up()
+            self._workers.clear()
+            self._leaving.clear()
+            self.store.close()
+            self._close_wakers()
+            _pools.discard(self)
+            interrupts.let_go()
+
+    def _see_off(self) -> None:
         for worker in self._workers:
             if worker.held:
                 worker.kill()
             worker.dismiss()
         end = time.monotonic() + PATIENCE
-        for worker in (*self._workers, *self._leaving):
+        for worker in self._everyone():
             worker.see_off(end, partial(self._hear_last, worker))
-            worker.hang_up()
-        self._workers.clear()
-        self._leaving.clear()
-        self.store.close()
+
+    def _kill_all(self) -> None:
+        for worker in self._everyone():
+            worker.kill()
+
+    def _everyone(self) -> list[Worker]:
+        """All workers, those too that get no more work."""
+        return [*self._workers, *self._leaving]
+
+    def _close_wakers(self) -> None:
         for descriptor in (self._wake_reading, self._wake_writing, self._turns):
             if descriptor >= 0:
                 os.close(descriptor)
         self._wake_reading = self._wake_writing = self._turns = -1
         self._log_strays()
 
+    def desert(self) -> None:
+        """This process ends, perhaps while other threads use the pool: leave nothing behind."""
+        if os.getpid() != self._owner:
+            return
+        self._closed = True
+        self._kill_all()
+        end = time.monotonic() + PATIENCE
+        for worker in self._everyone():
+            worker.see_off(end)
+        self.store.close()
+
     def descriptors(self) -> list[int]:
         """All that this pool holds open."""
         mine = [self._wake_reading, self._wake_writing, self._turns, *self.store.descriptors()]
-        for worker in (*self._workers, *self._leaving):
+        for worker in self._everyone():
             mine += [worker.writing, worker.reading, worker.lifeline, worker.sentinel]
         return [descriptor for descriptor in mine if descriptor >= 0]
 
@@ -457,9 +542,8 @@ class Pool:
         self._waiting.appendleft(single)
 
     def _replace(self, worker: Worker) -> None:
-        """A worker has ended: start another; what had not come back goes again."""
-        leaving = worker in self._leaving
-        (self._leaving if leaving else self._workers).remove(worker)
+        """A worker has ended: what had not come back goes again, which starts another."""
+        (self._leaving if worker in self._leaving else self._workers).remove(worker)
         worker.mapped.clear()
         for descriptor in worker.polled():
             del self._by_descriptor[descriptor]
@@ -479,6 +563,9 @@ class Pool:
         held, worker.held = worker.held, {}
         for position, (number, parcel) in enumerate(held.items()):
             self._settle(1)
+            if parcel.mailbox.closed:
+                self._supervisor.forget(parcel)
+                continue
             begun = number == running.message
             at = running.at if begun and running.at >= parcel.received else None
             left = parcel.size - parcel.received
@@ -487,8 +574,6 @@ class Pool:
                 begun = True
                 at = parcel.received if left == 1 else None
             self._return(worker, parcel, at, begun)
-        if not leaving:
-            self._hire()
 
     def _return(self, worker: Worker, parcel: Parcel, at: int | None, begun: bool) -> None:
         """What a dead worker had not sent back of a parcel goes again, or fails."""
@@ -512,12 +597,11 @@ class Pool:
                 self._again(single)
 
     def _retire(self, worker: Worker) -> None:
-        """Let an idle worker go, and start another in its place."""
+        """Let an idle worker go; another will take its place."""
         self._workers.remove(worker)
         self._leaving.append(worker)
         del self._by_descriptor[worker.writing]
         worker.dismiss()
-        self._hire()
 
     def _count_stillborn(self, worker: Worker, was_up: bool) -> None:
         """Where workers don't even start, nothing that waits will ever run."""
@@ -548,17 +632,23 @@ class Pool:
         return Setup(threads, self._habits.lines, self._method == "fork", level, self._levels)
 
     def _hand_out(self) -> None:
-        """Give each waiting parcel to the worker that holds the fewest."""
+        """Give each waiting parcel to the worker that holds the fewest; hire for those that died."""
         while self._dropped:
             self._drop(self._dropped.popleft())
         self.store.take_back()
         if self._stale:
             self._stale = False
             self._tell_levels()
-        while self._waiting:
+        while self._waiting and not self._closed:
+            if self._waiting[0].mailbox.closed:
+                self._waiting.popleft()
+                self._settle(1)
+                continue
             if self._broken is not None:
                 self._fail(self._waiting.popleft(), self._broken)
                 continue
+            if len(self._workers) < self.size:
+                self._hire_another()
             worker = min(self._workers, key=_load)
             if self._is_done(worker, self._waiting[0]):
                 if worker.held:
@@ -583,6 +673,14 @@ class Pool:
         for worker in self._workers:
             worker.send(LEVELS, 0, data)
             self._watch_output(worker)
+
+    def _hire_another(self) -> None:
+        """For one that died; if that can't be now, the others do, as long as there are some."""
+        try:
+            self._hire()
+        except OSError as error:
+            if not self._workers:
+                raise (advise(error, 1) or OSError(f"no worker can start: {error}")) from error
 
     def _drop(self, function: int) -> None:
         """Let the workers forget a function."""

@@ -9,6 +9,7 @@ and `worker`, the code at the other end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -37,11 +38,16 @@ Descriptors = tuple[int, int, int, int, int]
 """Those of a worker, as its `main` takes them."""
 START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 
+DESCRIPTORS = 6
+"""What a worker takes of its driver's file descriptors."""
 PIPE_BYTES = 1 << 20
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which `ru_maxrss` counts (getrusage(2))."""
 _F_SETPIPE_SZ = 1031
-_SCRIPT = "import sys; sys.path[:] = {path!r}; from flowy.local.worker import main; main({descriptors})"
+_SCRIPT = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from flowy.local.worker import main; main({descriptors}, {driver})"
+)
 
 
 class Verdict(NamedTuple):
@@ -73,17 +79,13 @@ class Worker:
         self.input = bytearray()  # the beginning of a message
         self.wanted = HEADER.size  # bytes of that message, as far as is known
         self.busy = False
-        child_reading, self.writing = os.pipe()
-        self.reading, child_writing = os.pipe()
-        lifeline, self.lifeline = os.pipe()
-        status = make_file()
-        self.page = Page(status)
-        """What it shows of what it runs; also after its end."""
-        self.words = Words(status)
+        opened, self.page, self.words = _open(turns)
+        """What it shows of what it runs, and what it had to say; also after its end."""
+        child_reading, self.writing, self.reading, child_writing, lifeline, self.lifeline = opened[:6]
         self.last_words = ""
         """What it had to say before its end; the pool notes it then."""
         mine = (self.writing, self.reading, self.lifeline)
-        theirs = (child_reading, child_writing, lifeline, status, os.dup(turns))
+        theirs = (child_reading, child_writing, lifeline, opened[6], opened[7])
         try:
             for descriptor in (self.writing, self.reading):
                 os.set_blocking(descriptor, False)
@@ -111,7 +113,7 @@ class Worker:
         """Whether it gets no more work, and leaves when it has done what it holds."""
         self.served = 0
         """Tasks that it was given."""
-        self._reaping = threading.Lock()
+        self._reaping = threading.RLock()  # a signal handler may come in between
         self.sentinel = _sentinel(self.pid)
 
     def send(self, kind: int, number: int, payload: bytes) -> None:
@@ -198,16 +200,28 @@ class Worker:
         return [descriptor for descriptor in mine if descriptor >= 0]
 
     def gone(self) -> bool:
-        """Whether the process has ended; notes its exit status (negative: a signal) and its memory."""
+        """Whether the process has ended; notes its exit status (negative: a signal) and its memory.
+
+        What it had started goes with it, unless it was told to leave and did.
+        """
         with self._reaping:
             if self.status is None:
-                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
-                if pid:
-                    self.status = os.waitstatus_to_exitcode(status)
-                    self.peak = usage.ru_maxrss * _RSS_UNIT
-                    if self._process is not None:
-                        self._process.returncode = self.status
+                if self.writing >= 0 and _has_ended(self.pid):
+                    self._kill_group()
+                self._reap()
             return self.status is not None
+
+    def _reap(self) -> None:
+        try:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:  # somebody else has waited for it
+            self.status = 0
+        else:
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+                self.peak = usage.ru_maxrss * _RSS_UNIT
+        if self._process is not None:
+            self._process.returncode = self.status
 
     def is_stopped(self) -> bool:
         """Whether somebody has stopped the process (SIGSTOP)."""
@@ -217,7 +231,7 @@ class Worker:
         except (OSError, IndexError):
             return False
 
-    def see_off(self, end: float, listen: Callable[[], bool]) -> None:
+    def see_off(self, end: float, listen: Callable[[], bool] = lambda: False) -> None:
         """Wait until the process has ended; at the time `end` it is killed.
 
         Args:
@@ -240,11 +254,64 @@ class Worker:
         listen()
 
     def kill(self) -> None:
-        """End the process now. Any thread may do so: it is not reaped meanwhile."""
+        """End the process now, and all that its activities have started.
+
+        Any thread may do so, as it is not reaped meanwhile, and so may a signal handler.
+        """
         with self._reaping:
             if self.status is None:
-                with contextlib.suppress(ProcessLookupError):
+                self._kill_group()
+                with contextlib.suppress(ProcessLookupError):  # it may lead no group yet
                     os.kill(self.pid, signal.SIGKILL)
+
+    def _kill_group(self) -> None:
+        """Nobody else's can have this number: the process is not waited for yet."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; it can still be waited for after that."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except (AttributeError, ChildProcessError):  # macOS before Python 3.13 has no waitid
+        return False
+
+
+def _open(turns: int) -> tuple[list[int], Page, Words]:
+    """Three pipes, the file of the page and the words that are made of it, and a copy of `turns`.
+
+    Nothing is left open if there can't be all of them.
+    """
+    made: list[int] = []
+    try:
+        for _ in range(3):
+            made += os.pipe()
+        made += [make_file(), os.dup(turns)]
+        return made, Page(made[6]), Words(made[6])
+    except OSError:
+        for descriptor in made:
+            os.close(descriptor)
+        raise
+
+
+def advise(error: OSError, workers: int) -> UsageError | None:
+    """What to change so that workers can start, if that is known."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        import resource  # here, because it is seldom needed
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return UsageError(
+            f"no room for {workers} worker processes, which take {DESCRIPTORS} file descriptors each: "
+            f"this process may have {most} open; raise that limit (ulimit -n), or set "
+            "activity_workers= to fewer"
+        )
+    if error.errno in (errno.EAGAIN, errno.ENOMEM):
+        return UsageError(
+            f"the system allows no further process ({error.strerror}) for {workers} workers: raise the "
+            "limit (ulimit -u, or that of the container), or set activity_workers= to fewer"
+        )
+    return None
 
 
 def _sentinel(pid: int) -> int:
@@ -274,8 +341,9 @@ def _spawn(
     import subprocess  # here, because workers import this module's neighbours, and never spawn
 
     script = _SCRIPT.format(
-        path=[os.path.abspath(p) if p == "" else p for p in sys.path],
+        path=_import_path(),
         descriptors=", ".join(map(str, descriptors)),
+        driver=os.getpid(),
     )
     if not sys.executable:
         raise UsageError("no Python to start workers with (sys.executable is empty): use 'fork'")
@@ -286,6 +354,14 @@ def _spawn(
         start_new_session=True,
     )
     return process.pid, process
+
+
+def _import_path() -> list[str]:
+    """`sys.path` as it is here; "" is the working directory, which may be gone."""
+    try:
+        return [p or os.getcwd() for p in sys.path]
+    except FileNotFoundError:
+        return [p for p in sys.path if p]
 
 
 def _interpreter_flags() -> list[str]:
@@ -310,6 +386,7 @@ def _fork(descriptors: Descriptors, others: Callable[[], set[int]]) -> tuple[int
     """A copy of this process, on request: fast, but unsafe where other threads hold locks."""
     sys.stdout.flush()
     sys.stderr.flush()
+    driver = os.getpid()
     pid = os.fork()
     if pid:
         return pid, None
@@ -327,7 +404,7 @@ def _fork(descriptors: Descriptors, others: Callable[[], set[int]]) -> tuple[int
             signal.signal(number, signal.SIG_DFL)
         # As in a clean interpreter: else what `multiprocessing` starts in it would run the script again.
         main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-        worker_process.main(*descriptors)
+        worker_process.main(*descriptors, driver)
         del main  # kept until now: functions that came with the fork use its names
         if "multiprocessing.util" in sys.modules:  # those that this process has registered, no others
             sys.modules["multiprocessing.util"]._run_finalizers()

@@ -207,6 +207,7 @@ class Maker:
                 segment.unmap()
             self._segments.clear()
             self._free.clear()
+            self._places = ()  # nobody would remove what is written from now on
 
 
 def _write_all(descriptor: int, part: memoryview, at: int) -> None:

@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from flowy import activity, serialization
+from flowy import _lifeline, activity, serialization
 from flowy.errors import describe
 from flowy.local import batch, cpus, large, output
 from flowy.local.logs import Forward, Levels
@@ -36,6 +36,8 @@ from flowy.local.status import Page
 
 PATIENCE = 2.0
 """Seconds for the end of a driver to show in all of its pipes."""
+TIDYING = 0.3
+"""Seconds that a worker gets to tidy up behind its driver before it is killed."""
 HEADER = struct.Struct("<B3xIQ")
 FUNCTION, BATCH, OUTCOMES, GARBLED, STORE, FREE, HOLDS, LEAVE, BEAT, SETUP, LEVELS, LOG = range(12)
 SPIN = 50e-6
@@ -57,7 +59,7 @@ class Setup(NamedTuple):
     """None: log records stay here."""
 
 
-def main(reading: int, writing: int, lifeline: int, status: int, turns: int) -> None:
+def main(reading: int, writing: int, lifeline: int, status: int, turns: int, driver: int) -> None:
     """Serve until the pipe `reading` ends.
 
     Args:
@@ -66,6 +68,7 @@ def main(reading: int, writing: int, lifeline: int, status: int, turns: int) -> 
         lifeline: descriptor of a pipe that nobody writes to; its end is the driver's end.
         status: descriptor of the memory in which to show what runs, and to leave last words.
         turns: descriptor of the file by which workers take turns at printing.
+        driver: the process id of the driver.
     """
     page = Page(status)
     printed = output.Output(turns, output.Words(status))
@@ -74,8 +77,10 @@ def main(reading: int, writing: int, lifeline: int, status: int, turns: int) -> 
     host = Host(page, outgoing)
     activity.set_host(host, whole_process=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _lifeline.guard(lifeline, driver, TIDYING)
     desks: list[large.Desk] = []
-    watch = threading.Thread(target=_watch, args=(lifeline, desks), name="flowy-lifeline", daemon=True)
+    watched = (lifeline, driver, desks)
+    watch = threading.Thread(target=_watch, args=watched, name="flowy-lifeline", daemon=True)
     watch.start()
     functions: dict[int, Callable[..., Any]] = {}
     incoming = Incoming(reading)
@@ -301,14 +306,18 @@ class Outgoing:
             os._exit(0)  # the driver is gone
 
 
-def _watch(lifeline: int, desks: list[large.Desk]) -> None:
-    """Leave at once when the driver is gone, also in the middle of a task; tidy up behind it."""
-    while os.read(lifeline, 1):
-        pass
+def _watch(lifeline: int, driver: int, desks: list[large.Desk]) -> None:
+    """Leave at once when the driver is gone, also in the middle of a task; tidy up behind it.
+
+    What the activities have started goes too, as far as it is in this process's group.
+    """
+    _lifeline.wait_for_end(lifeline, driver)
     try:
         for desk in desks:
             desk.sweep()
     finally:
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
 
