@@ -17,7 +17,7 @@ find = $(shell for p in $(2); do \
 pyenv = $(wildcard $(or $(shell pyenv root 2>/dev/null),$(HOME)/.pyenv)/versions/$(1)*/bin/python)
 PYTHON ?= $(call find,sys.version_info.minor >= 10,python3 $(VERSIONS:%=python%) $(call pyenv,3.1))
 
-.PHONY: help demo test test-all test-long pytest chaos lint docs bench clean $(VERSIONS:%=test-%)
+.PHONY: help demo test test-all test-long pytest chaos soak lint docs bench clean $(VERSIONS:%=test-%)
 .NOTPARALLEL:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make test-all   the same on each of Python $(VERSIONS) found here'
 	@echo 'make test-long  the tests with many more random programs'
 	@echo 'make chaos      kills and signals in numbers; some: make chaos CHAOS="--scale 0.1 --only threads"'
+	@echo 'make soak       an hour of runs: what the driver holds must not grow'
 	@echo 'make lint       ruff, mypy --strict, stubtest'
 	@echo 'make docs       the examples in docstrings and docs/, run'
 	@echo 'make bench      the benchmarks; some of them: make bench BENCH="--bench engine"'
@@ -51,6 +52,9 @@ test-long: $(DEV)
 
 chaos: $(DEV)
 	cd tests && '$(abspath $(RUN))' -m chaos $(CHAOS)
+
+soak: $(DEV)
+	cd tests && '$(abspath $(RUN))' -m chaos --only soak $(CHAOS)
 
 lint: $(DEV)
 	$(RUN) -m ruff check $(CHECKED)

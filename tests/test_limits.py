@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import flowy
-from flowy.local import process
+from flowy.local import process, status
 
 PROGRAM = """
     import os, resource, sys

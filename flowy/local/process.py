@@ -231,7 +231,7 @@ class Worker:
         except (OSError, IndexError):
             return False
 
-    def see_off(self, end: float, listen: Callable[[], bool]) -> None:
+    def see_off(self, end: float, listen: Callable[[], bool] = lambda: False) -> None:
         """Wait until the process has ended; at the time `end` it is killed.
 
         Args:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from chaos import drivers, framework, interrupts, threads
+from chaos import drivers, framework, interrupts, malice, soak, threads, workers
 
-MODULES = (interrupts, drivers, threads)
+MODULES = (interrupts, drivers, threads, workers, malice, soak)
+LONG = frozenset({"soak"})
+"""Those that run only when they are named."""
 
 
 def main() -> int:
@@ -19,7 +21,9 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size (default: 1)")
     parser.add_argument("--only", default="", help="names of scenarios, with commas between them")
     options = parser.parse_args()
-    wanted = [name for name in options.only.split(",") if name] or list(framework.SCENARIOS)
+    wanted = [name for name in options.only.split(",") if name] or [
+        name for name in framework.SCENARIOS if name not in LONG
+    ]
     unknown = [name for name in wanted if name not in framework.SCENARIOS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {names}")
