@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import flowy
-from flowy.local import process, status
+from flowy.local import process
 
 PROGRAM = """
     import os, resource, sys
