@@ -29,9 +29,9 @@ LAYERS = {
             "_sched _loop _lifeline serialization",
             "results config options activity replay",
             "clock local local.pool local.process local.worker local.executors local.batch"
-            " local.batching local.status local.logs local.output"
+            " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
-            " local.functions local.interrupts local.mailbox local.cpus local.stopping"
+            " local.functions local.interrupts local.mailbox local.cpus"
             " local.large local.segments local.shelf",
             "local.engine local.driver plain",
             "__init__ __main__ cli demo _version",
