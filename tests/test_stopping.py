@@ -9,6 +9,7 @@ test_chaos.py runs a few; what is left when nobody catches anything is for test_
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import textwrap
@@ -296,7 +297,16 @@ def test_workflow_code_is_interrupted_where_it_is(
         assert w.run(lambda do: do(abs, -3)) == 3
 
 
-@pytest.mark.usefixtures("short")
+@pytest.fixture
+def no_callbacks_of_the_collector() -> Iterator[None]:
+    """Hypothesis has one: Python swallows whatever is raised there, a KeyboardInterrupt too."""
+    callbacks = gc.callbacks.copy()
+    gc.callbacks.clear()
+    yield
+    gc.callbacks.extend(callbacks)
+
+
+@pytest.mark.usefixtures("short", "no_callbacks_of_the_collector")
 def test_code_that_only_calls_is_interrupted_too() -> None:
     """It never waits; flowy's own code, which moves bytes meanwhile, is on its way most of the time."""
 
