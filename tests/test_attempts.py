@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_property import Engine, check_settled, examples
 
 import flowy
 
@@ -175,6 +176,16 @@ def test_arguments_travel_again_as_they_were(tmp_path: Path) -> None:
 
     w = make(Two, do, "processes", retry=flowy.Retry(), start_to_close=LONG)
     assert w.run(str(tmp_path / "calls")) == 3
+
+
+@pytest.mark.parametrize("executor", ["inline", "threads", "processes"])
+@pytest.mark.parametrize(
+    "options", [{"priority": 1}, {"schedule_to_close": LONG}, {"heartbeat": LONG, "max_concurrency": 1}]
+)
+def test_programs_have_their_value_whatever_options_their_activities_have(
+    executor: str, options: dict[str, Any]
+) -> None:
+    check_settled(Engine(executor, **options), examples(25))
 
 
 # time limits

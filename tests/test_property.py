@@ -382,17 +382,17 @@ def test_plain_python_gives_the_same_value(
 
 
 class Engine:
-    """A warm engine that runs one program after the other."""
+    """A warm engine that runs one program after the other; all activities have the options."""
 
-    def __init__(self, executor: str) -> None:
+    def __init__(self, executor: str, **options: Any) -> None:
         self.program = p.Program((), p.Const(0), None)
         child = flowy.LocalWorkflow(p.workflow(self.inner, sub=False), executor=executor)
         self.workflow = flowy.LocalWorkflow(
             p.workflow(lambda: self.program), activity_workers=2, executor=executor
         )
         for name, function in p.ACTIVITIES.items():
-            child.conf_activity(name, function)
-            self.workflow.conf_activity(name, function)
+            child.conf_activity(name, function, **options)
+            self.workflow.conf_activity(name, function, **options)
         self.workflow.conf_workflow("sub", child)
 
     def inner(self) -> p.Program:
