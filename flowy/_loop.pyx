@@ -46,6 +46,8 @@ cdef PyTypeObject *GENERATOR = <PyTypeObject *>GeneratorType
 cdef PyTypeObject *COROUTINE = <PyTypeObject *>CoroutineType
 cdef PyTypeObject *ASYNC_GENERATOR = <PyTypeObject *>AsyncGeneratorType
 cdef Py_ssize_t LARGE = serialization.LARGE
+cdef int OBJECTS = 1
+cdef int BLOBS = 2
 cdef double SHORT = 5e-7         # seconds; shorter tasks are timed together
 
 
@@ -105,8 +107,8 @@ cdef struct Page:
 def run_calls(functions, work, flush, double flush_after, tuple through, hand_on, status=None):
     """Call one after the other.
 
-    Returns (first, values, failures, spent, small) of what was not flushed before; `small` is true
-    if no value is other than a number, a string, short bytes or None.
+    Returns (first, values, failures, spent, kinds) of what was not flushed before; `kinds` has the flag
+    `OBJECTS` if a value is other than a number, a string, bytes or None, and `BLOBS` if one is large bytes.
 
     Args:
         functions: by number.
@@ -131,7 +133,7 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
     cdef bytearray sources = bytearray(n if n_links else 0)   # by position: whether calls need it
     cdef bint mixed = type(work.which) is list
     cdef bint fine = True
-    cdef bint small = True
+    cdef int kinds = 0
     cdef list which = work.which if mixed else None
     current = which[0] if mixed else work.which
     function = functions[current]
@@ -184,9 +186,9 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
             if not is_atom(value):
                 if is_unfinished(value):
                     raise cant_return(value)
-                small = False
+                kinds |= OBJECTS
             elif type(value) is bytes and len(<bytes>value) >= LARGE:
-                small = False
+                kinds |= BLOBS
             handed = value
             if n_links and not is_atom(value) and sources[i]:
                 handed, failure = hand_on(value)
@@ -215,13 +217,13 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
                 if n_links:
                     give_back(links, n_links, link, known, values, first)
                 page.at = -1
-                flush(first, values, failures, spent, small)
+                flush(first, values, failures, spent, kinds)
                 first, values, failures, spent = i + 1, [], {}, {}
                 begun = flushed = now()
                 timed = i + 1
     page.at = -1
     add(spent, current, n - timed, now() - begun)
-    return first, values, failures, spent, small
+    return first, values, failures, spent, kinds
 
 
 cdef bint is_broken(int32_t *links, Py_ssize_t link, Py_ssize_t last, dict broken) except -1:

@@ -33,6 +33,7 @@ from flowy.options import Options
 
 log = logging.getLogger("flowy")
 
+_PURGE = 1000
 GRACE = 2.0
 """Seconds that a cancelled activity gets to end by itself."""
 
@@ -117,6 +118,8 @@ class Attempts:
         self._queues: dict[int, Queue] = {}
         self._by_priority: list[Queue] = []
         self._timers: list[tuple[float, int, Callable[..., None], Attempt, int]] = []
+        self._past = 0
+        """About so many timers are of attempts that are over."""
         self._order = itertools.count()
         self._parcels: dict[Tracked, list[Attempt]] = {}
         self._open = 0
@@ -258,6 +261,8 @@ class Attempts:
             _, _, action, attempt, number = heapq.heappop(self._timers)
             if not attempt.over and attempt.number == number:
                 action(attempt)
+            else:
+                self._past = max(0, self._past - 1)
 
     def cancel(self, run: _sched.Run, node: int) -> bool:
         """Cancel a call; whether it is one of these.
@@ -374,6 +379,16 @@ class Attempts:
         self._open -= 1
         self._unqueue(attempt)
         attempt.batch.drop_call(attempt.at)
+        if _has_timers(attempt.options):
+            self._past += 1
+            if self._past > _PURGE and self._past > len(self._timers) // 2:
+                self._purge()
+
+    def _purge(self) -> None:
+        """Forget the timers of attempts that are over: millions of calls may have a limit of hours."""
+        self._timers = [t for t in self._timers if not t[3].over and t[3].number == t[4]]
+        heapq.heapify(self._timers)
+        self._past = 0
 
     def _unqueue(self, attempt: Attempt) -> None:
         if attempt.queued:
@@ -490,6 +505,11 @@ def _may_share(options: Options) -> bool:
         and options.schedule_to_close is None
         and options.rerun_on_worker_death
     )
+
+
+def _has_timers(options: Options) -> bool:
+    limits = (options.schedule_to_start, options.schedule_to_close, _running_limit(options))
+    return any(limit is not None for limit in limits)
 
 
 def _running_limit(options: Options) -> float | None:

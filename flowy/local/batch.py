@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from flowy import _loop, serialization
@@ -22,6 +22,10 @@ from flowy.serialization import Work
 
 _CO_COROUTINE = 0x80
 _OUR_FILES = frozenset({__file__, "flowy/_loop.pyx"})
+
+
+OBJECTS, BLOBS = 1, 2
+"""What may be among values: any objects, and `bytes` of 64 KiB and more."""
 
 
 class Trouble(NamedTuple):
@@ -46,13 +50,13 @@ class Outcomes(NamedTuple):
     failures: dict[int, Trouble | BaseException]
     spent: dict[int, tuple[int, float]]
     """By function: how many calls, how many seconds."""
-    small: bool = False
-    """Whether all values are sure to be numbers, strings, short bytes or None."""
+    kinds: int = OBJECTS
+    """Flags of what is among the values beside numbers, strings, short bytes and None."""
 
 
 def nothing() -> Outcomes:
     """What became of a message of one call that was not to begin."""
-    return Outcomes(0, [None], {}, {}, True)
+    return Outcomes(0, [None], {}, {}, 0)
 
 
 Flush = Callable[[Outcomes], None]
@@ -195,21 +199,24 @@ def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
     So does a batch that holds a large value: `keep` is given the parts of that, and what it returns
     travels instead.
     """
-    first, values, failures, spent, small = outcomes
-    if small and not failures:
+    first, values, failures, spent, kinds = outcomes
+    if not kinds and not failures:
         return serialization.dumps_plain((False, values, first, {}, spent, {}))
     troubles = {
         i: tuple(to_trouble(error) if isinstance(error, BaseException) else error)
         for i, error in failures.items()
     }
     data = None
-    if small or keep is None or not _surely_large(values):
-        data = _dump_whole((False, values, first, troubles, spent, {}), len(values), small, keep)
+    if keep is None or not (kinds & BLOBS or (kinds and len(values) == 1)):
+        data = _dump_whole((False, values, first, troubles, spent, {}), len(values), not kinds, keep)
     return _dump_apart(outcomes, troubles, keep) if data is None else data
 
 
 def _dump_whole(record: Any, n: int, small: bool, keep: Keep | None) -> bytes | None:
-    """One pickle of all outcomes; None if a value may be large or may fail to load."""
+    """One pickle of all outcomes; None if a value may be large or may fail to load.
+
+    A single object is better looked at by itself before it is copied.
+    """
     try:
         data = serialization.dumps(record) if keep is None else serialization.dumps_light(record)
     except Exception:
@@ -248,15 +255,6 @@ def _dump_apart(outcomes: Outcomes, troubles: dict[int, Any], keep: Keep | None)
         share = (time.perf_counter() - began) / len(spent)
         spent = {function: (calls, seconds + share) for function, (calls, seconds) in spent.items()}
     return serialization.dumps((True, values, outcomes.first, troubles, spent, kept))
-
-
-def _surely_large(values: Sequence[Any]) -> bool:
-    """Whether a few values are better looked at one by one before any is copied."""
-    return len(values) == 1 or (len(values) < 8 and any(_is_large(value) for value in values))
-
-
-def _is_large(value: Any) -> bool:
-    return type(value) is bytes and len(value) >= serialization.LARGE
 
 
 def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None = None) -> Outcomes:

@@ -590,7 +590,7 @@ class Driver:
         assert outcome is not None
         if exception is not None and not isinstance(exception, Exception):
             raise exception
-        tell_of_loose_ends(run, self._attempts.unsent(run) if self._attempts else 0)
+        tell_of_loose_ends(run, self._attempts.unsent(run) if run.sent and self._attempts else 0)
         for child in list(execution.children):
             self._discard(child)
         run.close()

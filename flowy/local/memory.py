@@ -17,7 +17,7 @@ from flowy.local.process import Worker
 
 SOFT = 0.8
 """The share of its limit from which a worker is replaced between two tasks."""
-_EVERY = 0.1
+EVERY = 0.1
 """Seconds between two looks at one worker."""
 _LEAST = 1 << 20
 _CGROUP = "/sys/fs/cgroup"
@@ -39,7 +39,7 @@ class MemoryLimit:
 
     def judge(self, worker: Worker, now: float) -> Trouble | None:
         """Measure a worker, if that was not done just now; what is to be said if it uses too much."""
-        if now - worker.measured < _EVERY:
+        if now - worker.measured < EVERY:
             return None
         worker.measured = now
         try:

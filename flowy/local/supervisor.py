@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from flowy.local.batch import Trouble
 from flowy.local.mailbox import Parcel, Tracked
-from flowy.local.memory import MemoryLimit
+from flowy.local.memory import EVERY, MemoryLimit
 from flowy.local.process import Verdict, Worker
 from flowy.local.status import IDLE, Running
 
@@ -40,7 +40,7 @@ class Supervisor:
     ) -> None:
         self._workers = workers
         self._memory = memory
-        self._pause = _MOST_SECONDS
+        self._pause = _MOST_SECONDS if memory is None else EVERY
         self._doomed: dict[tuple[Parcel, int], float | None] = {}
         """Cancelled calls, and when their grace is over, once they run."""
         self._thread: threading.Thread | None = None
