@@ -9,7 +9,6 @@ May not know: engines. Its neighbour is `results`, which has the verbs that need
 from __future__ import annotations
 
 import time as _time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from flowy._sched import current
@@ -17,6 +16,7 @@ from flowy.errors import UsageError
 from flowy.results import wait
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
 __all__ = ["now", "random", "sleep", "timer", "uuid4"]
@@ -24,6 +24,8 @@ __all__ = ["now", "random", "sleep", "timer", "uuid4"]
 
 def now() -> datetime:
     """The time, aware, in UTC. In a run it is the time of the latest event and never goes back."""
+    from datetime import datetime, timezone  # here, because `import flowy` should be quick
+
     run = current()
     return datetime.fromtimestamp(_time.time() if run is None else run.time, timezone.utc)
 

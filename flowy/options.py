@@ -8,7 +8,6 @@ May not know: engines, clocks. Its neighbour is `config`, which keeps the option
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -78,7 +77,11 @@ class Retry:
         except OverflowError:
             delay = _LONGEST
         delay = min(delay, _LONGEST if self.max_delay is None else self.max_delay)
-        return delay * (1 - self.jitter * random.random()) if self.jitter else delay
+        if not self.jitter:
+            return delay
+        import random  # here, because `import flowy` should be quick
+
+        return delay * (1 - self.jitter * random.random())
 
     def covers(self, failure: Failure) -> bool:
         """Whether this failure is worth another attempt."""

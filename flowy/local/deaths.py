@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import reprlib
 import signal
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +35,7 @@ def tell_death(worker: Worker) -> Trouble:
         message += f"; it had used up to {show_bytes(worker.peak)} of memory"
     words = worker.last_words.strip()
     if words:
-        message += _SAID + textwrap.indent(words, "    ")
+        message += _SAID + "\n".join(f"    {line}" for line in words.splitlines())
     return Trouble(message, kind="worker died")
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import ctypes
 import fcntl
 import mmap
 import os
@@ -231,6 +230,10 @@ class _C:
     """mmap(2) itself: Python's own keeps a descriptor for each mapping, of which there are too few."""
 
     def __init__(self) -> None:
+        import ctypes  # here, because `import flowy` should be quick
+
+        self.byte = ctypes.c_ubyte
+        self.failed = ctypes.c_void_p(-1).value
         library = ctypes.CDLL(None, use_errno=True)
         self.map = library.mmap
         self.map.restype = ctypes.c_void_p
@@ -247,7 +250,6 @@ class _C:
 
 
 _c: _C | None = None
-_FAILED = ctypes.c_void_p(-1).value
 
 
 def map_private(path: str, size: int, lease: Any) -> memoryview:
@@ -258,12 +260,12 @@ def map_private(path: str, size: int, lease: Any) -> memoryview:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         address = _c.map(None, size, _READ_WRITE, _PRIVATE, descriptor, 0)
-        if address == _FAILED or address is None:  # too many mappings: a copy serves too
+        if address == _c.failed or address is None:  # too many mappings: a copy serves too
             return memoryview(bytearray(os.pread(descriptor, size, 0)))
     finally:
         os.close(descriptor)
     # A power of two: ctypes makes a class for each length, and never quite forgets it.
-    memory = (ctypes.c_ubyte * (1 << size.bit_length())).from_address(address)
+    memory = (_c.byte * (1 << size.bit_length())).from_address(address)
     weakref.finalize(memory, _unmap, address, size, lease).atexit = False
     return pickle.PickleBuffer(memory).raw()[:size]
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import tempfile
 from typing import NamedTuple
 
 _FORM = struct.Struct("=Qqdd")
@@ -97,6 +96,8 @@ def make_file() -> int:
     try:
         descriptor = os.memfd_create("flowy-status")
     except (AttributeError, OSError):
+        import tempfile  # here, because `import flowy` should be quick
+
         descriptor, path = tempfile.mkstemp(prefix="flowy-status-")
         os.unlink(path)
     os.ftruncate(descriptor, SIZE)
