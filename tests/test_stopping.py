@@ -323,6 +323,21 @@ def test_code_that_only_calls_is_interrupted_too() -> None:
 
 
 @pytest.mark.usefixtures("short")
+def test_a_signal_in_a_finalizer_is_not_lost() -> None:
+    class Dropped:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def body(do: Any) -> None:
+        Dropped()
+        while True:
+            do(abs, -1)
+
+    with make() as w, pytest.raises(KeyboardInterrupt):
+        w.run(body)
+
+
+@pytest.mark.usefixtures("short")
 def test_a_sub_workflow_is_stopped_with_all_above_it(capfd: pytest.CaptureFixture[str]) -> None:
     ended: list[str] = []
 

@@ -180,7 +180,7 @@ class Interrupts:
             for kill, _ in self._attached:
                 kill()
         stuck = again and not self.stopping and time.monotonic() - self._since > STUCK
-        if self._held or (self._in_hub() and not stuck):
+        if self._held or (self._in_hub() and not stuck) or _in_finalizer(frame):
             self._keep(number)
         else:
             self._deliver(number, frame)
@@ -219,6 +219,15 @@ class Interrupts:
         except KeyboardInterrupt:
             self.stopping = True
             raise
+
+
+def _in_finalizer(frame: FrameType | None) -> bool:
+    """Whether Python would swallow what is raised here."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 interrupts = Interrupts()
