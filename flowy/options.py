@@ -122,6 +122,12 @@ class Options(NamedTuple):
     priority: int = 0
     rerun_on_worker_death: bool = True
 
+    @property
+    def running_limit(self) -> float | None:
+        """The first limit that a running call can pass; None if it has none."""
+        limits = [x for x in (self.start_to_close, self.heartbeat) if x is not None]
+        return min(limits, default=None)
+
 
 PLAIN = Options()
 

@@ -29,13 +29,12 @@ from flowy.local.batching import Batching
 from flowy.local.deaths import CANCELLED, amend, show_call, tell_deaths
 from flowy.local.executors import Executor
 from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Reply, Tracked
+from flowy.local.supervisor import GRACE
 from flowy.options import Options
 
 log = logging.getLogger("flowy")
 
 _PURGE = 1000
-GRACE = 2.0
-"""Seconds that a cancelled activity gets to end by itself."""
 
 
 class Attempt:
@@ -164,7 +163,7 @@ class Attempts:
         """How many messages may be at one worker, if the next is of this queue."""
         if not _may_share(queue.options):
             return 1
-        if _running_limit(queue.options) is not None and not self._executor.supervises:
+        if queue.options.running_limit is not None and not self._executor.supervises:
             return 1  # what waits there can't be told from what runs
         return self._batching.depth(queue.function, len(queue.waiting), self._executor.size)
 
@@ -190,7 +189,7 @@ class Attempts:
         attempt.queue.messages += 1
         self.running += parcel.size
         self._turn = False
-        if not self._executor.supervises and (limit := _running_limit(attempt.options)):
+        if not self._executor.supervises and (limit := attempt.options.running_limit):
             parcel.began = parcel.beat = None if self._executor.tells_start else time.monotonic()
             self._at(time.monotonic() + limit, self._check_running, attempt)
 
@@ -286,10 +285,7 @@ class Attempts:
         for attempt in reversed(self._parcels.pop(parcel)):
             attempt.parcel = None
             if attempt.at in failures:
-                self._close(attempt)
-                attempt.batch.complete(
-                    attempt.at, [None], {attempt.at: failures[attempt.at]}, time.time()
-                )
+                self._fail_for_good(attempt, failures[attempt.at])
             else:
                 attempt.alone = attempt.queued = True
                 attempt.queue.waiting.appendleft(attempt)
@@ -417,7 +413,7 @@ class Attempts:
         """Look whether what runs where nobody else looks has passed a limit."""
         parcel, options, now = attempt.parcel, attempt.options, time.monotonic()
         assert parcel is not None
-        limit = _running_limit(options)
+        limit = options.running_limit
         assert limit is not None
         if parcel.began is None:
             self._at(now + limit, self._check_running, attempt)
@@ -465,7 +461,7 @@ class Attempts:
     def _is_alone(self, attempt: Attempt) -> bool:
         if attempt.alone or attempt.number or attempt.details is not None:
             return True
-        return not self._executor.supervises and _running_limit(attempt.options) is not None
+        return not self._executor.supervises and attempt.options.running_limit is not None
 
     def _most(self, queue: Queue) -> int:
         left = (queue.function, len(queue.waiting) + 1, self._executor.size)
@@ -508,10 +504,5 @@ def _may_share(options: Options) -> bool:
 
 
 def _has_timers(options: Options) -> bool:
-    limits = (options.schedule_to_start, options.schedule_to_close, _running_limit(options))
+    limits = (options.schedule_to_start, options.schedule_to_close, options.running_limit)
     return any(limit is not None for limit in limits)
-
-
-def _running_limit(options: Options) -> float | None:
-    limits = [x for x in (options.start_to_close, options.heartbeat) if x is not None]
-    return min(limits) if limits else None

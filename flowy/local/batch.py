@@ -38,8 +38,6 @@ class Trouble(NamedTuple):
     kind: FailureKind = "failed"
     timeout: str = ""
     """Which limit it was that passed."""
-    details: bytes | None = None
-    """The pickled details of its last heartbeat."""
 
 
 class Outcomes(NamedTuple):

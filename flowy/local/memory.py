@@ -46,7 +46,6 @@ class MemoryLimit:
             used: int = self._process(worker.pid).memory_info().rss
         except self._errors:
             return None  # it has just ended
-        worker.resident = used
         if used > SOFT * self.most:
             worker.retiring = True
         if used <= self.most:

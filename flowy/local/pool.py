@@ -63,7 +63,6 @@ from flowy.local.worker import (
     STORE,
     Setup,
 )
-from flowy.options import Options
 
 log = logging.getLogger("flowy")
 
@@ -698,19 +697,13 @@ class Pool:
         free = self.store.free_for(worker.maker)
         if free:
             worker.send(FREE, 0, serialization.dumps(free))
-        if parcel.options is not None:
-            self._supervise(parcel.options)
+        if parcel.options is not None and (limit := parcel.options.running_limit) is not None:
+            self._supervisor.need(limit)
         worker.served += parcel.size
         self._numbers = self._numbers % 0xFFFFFFFF + 1
         worker.held[self._numbers] = parcel
         worker.send(BATCH, self._numbers, parcel.message)
         self._watch_output(worker)
-
-    def _supervise(self, options: Options) -> None:
-        """Calls with these options run now."""
-        limits = [x for x in (options.start_to_close, options.heartbeat) if x is not None]
-        if limits:
-            self._supervisor.need(min(limits))
 
     def _watch_output(self, worker: Worker) -> None:
         """Poll for room in the pipe only while something waits to be written."""

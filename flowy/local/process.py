@@ -104,9 +104,8 @@ class Worker:
         self.status: int | None = None
         self.peak = 0
         """The most memory that it used, in bytes; once it has ended."""
-        self.resident = 0
-        """The memory that it used when last looked at, and when that was (monotonic clock):"""
         self.measured = 0.0
+        """When its memory was last looked at, by the monotonic clock."""
         self.verdict: Verdict | None = None
         """Why it was killed, if that was for what a task did."""
         self.retiring = False
