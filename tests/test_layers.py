@@ -26,7 +26,7 @@ LAYERS = {
     for layer, modules in enumerate(
         (
             "errors events",
-            "_sched _loop _lifeline serialization",
+            "_sched _loop _lifeline _swallowed serialization",
             "results config options activity replay",
             "clock local local.pool local.process local.worker local.executors local.batch"
             " local.batching local.status local.logs local.output local.stopping"

@@ -12,9 +12,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import textwrap
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 import pytest
 
 import flowy
+from flowy._swallowed import Again
 from flowy.local import stopping
 from flowy.local.interrupts import interrupts
 
@@ -297,16 +300,7 @@ def test_workflow_code_is_interrupted_where_it_is(
         assert w.run(lambda do: do(abs, -3)) == 3
 
 
-@pytest.fixture
-def no_callbacks_of_the_collector() -> Iterator[None]:
-    """Hypothesis has one: Python swallows whatever is raised there, a KeyboardInterrupt too."""
-    callbacks = gc.callbacks.copy()
-    gc.callbacks.clear()
-    yield
-    gc.callbacks.extend(callbacks)
-
-
-@pytest.mark.usefixtures("short", "no_callbacks_of_the_collector")
+@pytest.mark.usefixtures("short")
 def test_code_that_only_calls_is_interrupted_too() -> None:
     """It never waits; flowy's own code, which moves bytes meanwhile, is on its way most of the time."""
 
@@ -322,19 +316,90 @@ def test_code_that_only_calls_is_interrupted_too() -> None:
         assert w.run(lambda do: do(abs, -3)) == 3
 
 
-@pytest.mark.usefixtures("short")
-def test_a_signal_in_a_finalizer_is_not_lost() -> None:
-    class Dropped:
+class Raises:
+    """What raises SIGINT as soon as it is dropped; a cycle also when the collector finds it."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+
+
+def in_a_finalizer() -> object:
+    return Raises()
+
+
+def in_a_callback_of_a_reference() -> object:
+    dropped = {signal.SIGINT}
+    return weakref.ref(dropped, lambda _: signal.raise_signal(signal.SIGINT))
+
+
+def in_a_callback_of_the_collector() -> object:
+    def callback(phase: str, info: dict[str, int]) -> None:
+        gc.callbacks.remove(callback)
+        signal.raise_signal(signal.SIGINT)
+
+    gc.callbacks.append(callback)
+    return gc.collect()
+
+
+def in_two_finalizers() -> object:
+    class Outer:
         def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
+            Raises()
+            seen.append("the outer one went on")
 
-    def body(do: Any) -> None:
-        Dropped()
-        while True:
-            do(abs, -1)
+    seen: list[str] = []
+    return Outer()
 
-    with make() as w, pytest.raises(KeyboardInterrupt):
-        w.run(body)
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    "happen",
+    [
+        in_a_finalizer,
+        in_a_callback_of_a_reference,
+        in_a_callback_of_the_collector,
+        in_two_finalizers,
+    ],
+)
+def test_a_signal_that_python_swallows_comes_again(
+    happen: Callable[[], object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It takes effect in the code that was interrupted, though that never calls flowy."""
+
+    def body(do: Any) -> str:
+        kept = happen()
+        del kept
+        for _ in range(10):
+            pass
+        return "never interrupted"
+
+    with make() as w:
+        with pytest.raises(KeyboardInterrupt):
+            w.run(body)
+        assert w.run(lambda do: do(abs, -3)) == 3
+    assert "ignored" not in capfd.readouterr().err
+    assert not isinstance(sys.unraisablehook, Again)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_other_exceptions_of_finalizers_go_where_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt("of its own")
+
+    heard: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: heard.append(str(found.exc_value)))
+
+    def body(do: Any) -> int:
+        Broken()
+        return 3
+
+    with make("inline") as w:
+        assert w.run(body) == 3
+    assert heard == ["of its own"]
 
 
 @pytest.mark.usefixtures("short")

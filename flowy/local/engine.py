@@ -120,6 +120,7 @@ class LocalWorkflow:
         check_workers(executor, memory_limit, max_tasks_per_worker)
         self._habits = Habits.of(logs, output)
         self._factory = factory
+        self._fitting: tuple[str, ...] | None = None  # names that it was found to take
         self._activities: dict[str, Callable[..., Any]] = {}
         self._options: dict[str, Options] = {}
         self._workflows: dict[str, LocalWorkflow] = {}
@@ -190,7 +191,10 @@ class LocalWorkflow:
         if id(self) in made:
             return made[id(self)]
         plan = made[id(self)] = Plan(self._factory, dict(self._activities), dict(self._options))
-        check_fit(self._factory, (*self._activities, *self._workflows))
+        names = (*self._activities, *self._workflows)
+        if names != self._fitting:
+            check_fit(self._factory, names)
+            self._fitting = names
         for name, workflow in self._workflows.items():
             plan.workflows[name] = workflow._plan(made)
         return plan

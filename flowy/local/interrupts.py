@@ -3,7 +3,8 @@
 Owns: `interrupts`, the handler of SIGINT and SIGTERM while a run, or the start or end of a pool, is
 under way in the main thread. In workflow code, which runs in greenlets of its own, a signal takes effect
 at once, as ever. In flowy's own code, which runs in the greenlet that called it (the hub), it waits
-until the driver asks: then nothing is half done. A second one kills what runs at once.
+until the driver asks: then nothing is half done. A second one kills what runs at once. Where Python
+swallows what is raised, such as in a finalizer, the signal comes again (`_swallowed`).
 
 SIGINT does what the handler that was there before does: Python's own raises KeyboardInterrupt, one of
 the user's may do anything. SIGTERM is taken over only if nobody handles it.
@@ -14,9 +15,11 @@ listens, `driver`, which asks, and `pool`, which holds signals off while it move
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # typeshed has none
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +27,8 @@ from types import FrameType
 from typing import Any
 
 from greenlet import getcurrent, greenlet
+
+from flowy._swallowed import Again
 
 
 class Terminated(BaseException):
@@ -40,6 +45,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._before: Callable[[int, FrameType | None], Any] | None = None
+        self._again = Again(KeyboardInterrupt, Terminated)
         self._reset()
 
     def _reset(self) -> None:
@@ -57,6 +63,8 @@ class Interrupts:
         """Whether a driver has begun to run something."""
         self.told = False
         """Whether the user was told what was stopped."""
+        self._again.raised = 0
+        self._again.swallowed = False
         self._hubs: list[greenlet | None] = []  # of nested runs; None: the user's code is on it
         self._held = 0
         self._since = 0.0  # when the first of `pending` came
@@ -71,14 +79,20 @@ class Interrupts:
             return False
         if not self._hubs:
             self._reset()
-            before = signal.getsignal(signal.SIGINT)
-            if callable(before) and before != self._handle:
-                self._before = before
-                signal.signal(signal.SIGINT, self._handle)
-            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                signal.signal(signal.SIGTERM, self._handle)
+            self._take_over()
         self._hubs.append(getcurrent())
         return True
+
+    def _take_over(self) -> None:
+        # `signal` makes enum members of what these take and return: 40 us a run
+        before = _signal.getsignal(signal.SIGINT)
+        if callable(before) and before != self._handle:
+            self._before = before
+            _signal.signal(signal.SIGINT, self._handle)
+        if _signal.getsignal(signal.SIGTERM) == _signal.SIG_DFL:
+            _signal.signal(signal.SIGTERM, self._handle)
+        self._again.before = sys.unraisablehook
+        sys.unraisablehook = self._again
 
     def leave(self) -> bool:
         """Give the signals back; what waits takes effect now. Returns whether to die by SIGTERM."""
@@ -93,9 +107,11 @@ class Interrupts:
         return self.terminated
 
     def _give_back(self) -> None:
-        for number, before in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, self._before)):
-            if signal.getsignal(number) == self._handle:
-                signal.signal(number, before)
+        for number, before in ((signal.SIGTERM, _signal.SIG_DFL), (signal.SIGINT, self._before)):
+            if _signal.getsignal(number) == self._handle:
+                _signal.signal(number, before)
+        if sys.unraisablehook is self._again:
+            sys.unraisablehook = self._again.before
 
     def forget(self) -> None:
         """This is a fork: what its parent does is not its own affair."""
@@ -138,6 +154,7 @@ class Interrupts:
                 self._deliver(self.pending[0], None)
             else:
                 self.came = self.stopping = self.hurried = False
+                self._again.raised = 0
 
     def open(self) -> None:
         """From now on the user's code is running in the hub: signals take effect at once."""
@@ -172,6 +189,8 @@ class Interrupts:
             self._pass_on(number, frame)
             return
         self.came = True
+        if self._again.swallowed:  # it is the same one again
+            self._again.swallowed = self.stopping = False
         if number == signal.SIGTERM:
             self.terminated = True
         again = bool(self.pending) and self._surely_ends(number)
@@ -180,7 +199,7 @@ class Interrupts:
             for kill, _ in self._attached:
                 kill()
         stuck = again and not self.stopping and time.monotonic() - self._since > STUCK
-        if self._held or (self._in_hub() and not stuck) or _in_finalizer(frame):
+        if self._held or (self._in_hub() and not stuck):
             self._keep(number)
         else:
             self._deliver(number, frame)
@@ -212,22 +231,15 @@ class Interrupts:
             self.pending.remove(number)
         if number == signal.SIGTERM:
             self.stopping = True
+            self._again.raised = number
             raise Terminated
         try:
             if self._before is not None:
                 self._before(number, frame)
         except KeyboardInterrupt:
             self.stopping = True
+            self._again.raised = number
             raise
-
-
-def _in_finalizer(frame: FrameType | None) -> bool:
-    """Whether Python would swallow what is raised here."""
-    while frame is not None:
-        if frame.f_code.co_name == "__del__":
-            return True
-        frame = frame.f_back
-    return False
 
 
 interrupts = Interrupts()
