@@ -19,7 +19,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from flowy import _sched, serialization
 from flowy._sched import Batch
@@ -80,9 +80,6 @@ class Attempt:
         """Whether its run still waits for it."""
         return not self.over and self.batch.wanted(self.at)
 
-    def is_node(self, run: _sched.Run, node: int) -> bool:
-        return self.batch.run(self.at) is run and self.batch.node(self.at) == node
-
 
 class Queue:
     """The calls of one activity that wait for their turn."""
@@ -121,14 +118,15 @@ class Attempts:
         """About so many timers are of attempts that are over."""
         self._order = itertools.count()
         self._parcels: dict[Tracked, list[Attempt]] = {}
-        self._open = 0
+        self._open: dict[tuple[_sched.Run, int], Attempt] = {}
+        """By their nodes."""
         self._turn = True
 
     # what the driver asks
 
     def __bool__(self) -> bool:
         """Whether any call is under way here."""
-        return self._open > 0
+        return bool(self._open)
 
     def add(self, batch: Batch, at: int, function: int, options: Options) -> None:
         """A call is ready."""
@@ -136,8 +134,8 @@ class Attempts:
         if queue is None:
             queue = self._queues[function] = Queue(function, options)
             self._by_priority = sorted(self._queues.values(), key=lambda q: -q.options.priority)
-        self._open += 1
-        self._schedule(Attempt(batch, at, queue))
+        attempt = self._open[batch.run(at), batch.node(at)] = Attempt(batch, at, queue)
+        self._schedule(attempt)
 
     def choose(self, others: int) -> Queue | None:
         """Whose turn it is; None: that of the `others`, which have no options, or nobody's.
@@ -269,7 +267,7 @@ class Attempts:
         It is over at once if it does not run. Else it is told by its next heartbeat, and killed if it
         does not end soon.
         """
-        attempt = next((a for a in self._all() if a.is_node(run, node)), None)
+        attempt = self._open.get((run, node))
         if attempt is None:
             return False
         attempt.cancelled = True
@@ -292,27 +290,20 @@ class Attempts:
 
     def forget(self) -> None:
         """Nothing of it is wanted any more."""
-        for attempt in self._all():
+        for attempt in self._open.values():
             attempt.over = True
+        self._open.clear()
         self._queues.clear()
         self._by_priority.clear()
         self._timers.clear()
         self._parcels.clear()
-        self._open = self.running = 0
+        self.running = 0
 
     def unsent(self, run: _sched.Run) -> int:
         """How many calls of a run are not at the executor."""
-        return sum(a.parcel is None and a.batch.run(a.at) is run for a in self._all())
+        return sum(a.parcel is None and owner is run for (owner, _), a in self._open.items())
 
     # one call
-
-    def _all(self) -> Iterator[Attempt]:
-        for queue in self._queues.values():
-            yield from [a for a in queue.waiting if not a.over]
-        for parcel, attempts in list(self._parcels.items()):
-            yield from [a for a in attempts if _is_current(a, parcel)]
-        delayed = [entry[3] for entry in self._timers if entry[2] == self._enqueue]
-        yield from [a for a in delayed if not a.over and a.parcel is None]
 
     def _schedule(self, attempt: Attempt) -> None:
         """The attempt starts after its delay."""
@@ -352,7 +343,9 @@ class Attempts:
         log.info("%s; attempt %d comes %s", failure.error().args[0], number, when)
         attempt.number = number
         attempt.batch.set_attempt(attempt.at, number)
-        self._unqueue(attempt)
+        if attempt.queued:
+            attempt.queue.waiting.remove(attempt)
+            attempt.queued = False
         self._schedule(attempt)
 
     def _failure(self, attempt: Attempt, trouble: Trouble | BaseException) -> Failure:
@@ -372,8 +365,7 @@ class Attempts:
     def _close(self, attempt: Attempt) -> None:
         attempt.over = True
         attempt.parcel = None
-        self._open -= 1
-        self._unqueue(attempt)
+        del self._open[attempt.batch.run(attempt.at), attempt.batch.node(attempt.at)]
         attempt.batch.drop_call(attempt.at)
         if _has_timers(attempt.options):
             self._past += 1
@@ -385,11 +377,6 @@ class Attempts:
         self._timers = [t for t in self._timers if not t[3].over and t[3].number == t[4]]
         heapq.heapify(self._timers)
         self._past = 0
-
-    def _unqueue(self, attempt: Attempt) -> None:
-        if attempt.queued:
-            attempt.queued = False
-            attempt.queue.waiting.remove(attempt)
 
     def _received(self, parcel: Tracked, n: int) -> None:
         self.running -= n
@@ -453,9 +440,11 @@ class Attempts:
     # how many go together
 
     def _drop_unwanted(self, queue: Queue) -> bool:
-        """Whether something is left once those are gone whose runs have ended."""
+        """Whether something is left once those are gone that are over, or whose runs have ended."""
         while queue.waiting and not queue.waiting[0].is_wanted():
-            self._close(queue.waiting[0])
+            attempt = queue.waiting.popleft()
+            if not attempt.over:
+                self._close(attempt)
         return bool(queue.waiting)
 
     def _is_alone(self, attempt: Attempt) -> bool:
