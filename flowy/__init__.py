@@ -7,38 +7,47 @@ results go. See the README for the tour, `LocalWorkflow` for running on this mac
 This file only hands on the public names.
 """
 
-from flowy._version import __version__
-from flowy.activity import heartbeat, last_heartbeat
-from flowy.clock import now, random, sleep, timer, uuid4
-from flowy.errors import (
-    CancelRequested,
-    FlowyError,
-    InternalError,
-    NondeterminismError,
-    TaskCancelled,
-    TaskError,
-    TaskTimedout,
-    TaskUsageError,
-    UsageError,
-    WorkerDied,
-)
-from flowy.local.engine import LocalWorkflow, Progress, Run, Usage
-from flowy.options import Retry
-from flowy.plain import plain
-from flowy.replay import Replay
-from flowy.results import (
-    cancel,
-    finish_order,
-    first,
-    is_result,
-    map,
-    parallel_reduce,
-    restart,
-    share,
-    side_effect,
-    signal,
-    wait,
-)
+import gc
+
+_collects = gc.isenabled()
+gc.disable()  # nothing dies while modules are loaded; the looks for it are a tenth of the import
+try:
+    from flowy._version import __version__
+    from flowy.activity import heartbeat, last_heartbeat
+    from flowy.clock import now, random, sleep, timer, uuid4
+    from flowy.errors import (
+        CancelRequested,
+        FlowyError,
+        InternalError,
+        NondeterminismError,
+        TaskCancelled,
+        TaskError,
+        TaskTimedout,
+        TaskUsageError,
+        UsageError,
+        WorkerDied,
+    )
+    from flowy.local.engine import LocalWorkflow, Progress, Run, Usage
+    from flowy.options import Retry
+    from flowy.plain import plain
+    from flowy.replay import Replay
+    from flowy.results import (
+        cancel,
+        finish_order,
+        first,
+        is_result,
+        map,
+        parallel_reduce,
+        restart,
+        share,
+        side_effect,
+        signal,
+        wait,
+    )
+finally:
+    if _collects:
+        gc.enable()
+    del gc, _collects
 
 __all__ = [
     "CancelRequested",

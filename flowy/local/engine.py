@@ -13,11 +13,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent import futures
 from contextlib import contextmanager
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from flowy import events
 from flowy.config import (
@@ -43,6 +42,9 @@ from flowy.local.logs import Habits, OutputChoice
 from flowy.local.process import StartMethod
 from flowy.local.stopping import attended
 from flowy.options import PLAIN, Options, make_options
+
+if TYPE_CHECKING:
+    from concurrent import futures
 
 __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
 
@@ -370,6 +372,8 @@ class Run:
     """The handle of a run in the background."""
 
     def __init__(self) -> None:
+        from concurrent import futures  # here, because `import flowy` should be quick
+
         self.id = os.urandom(16).hex()
         self._outcome: futures.Future[Any] = futures.Future()
         self._thread: threading.Thread | None = None
@@ -400,6 +404,8 @@ class Run:
             TimeoutError: it is not there in time.
             Exception: what the run failed with, as from `LocalWorkflow.run`.
         """
+        from concurrent import futures
+
         try:
             value = self._outcome.result(timeout)
         except futures.TimeoutError:

@@ -9,7 +9,7 @@ May not know: processes, threads pools, runs. Neighbours: `driver` on one side, 
 
 from __future__ import annotations
 
-import queue
+from _queue import Empty, SimpleQueue
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
-        self._nudges: queue.SimpleQueue[None] = queue.SimpleQueue()  # a signal handler may put
+        self._nudges: SimpleQueue[None] = SimpleQueue()  # a signal handler may put
         self._asleep = False
         self.stopped = False
         """Whether what has not started for the reader never will."""
@@ -64,7 +64,7 @@ class Mailbox:
                 self._nudges.get(timeout=timeout)
             while True:
                 self._nudges.get_nowait()
-        except queue.Empty:
+        except Empty:
             self._asleep = False
 
     def take(self) -> list[Any]:

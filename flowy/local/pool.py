@@ -19,6 +19,7 @@ import atexit
 import contextlib
 import logging
 import math
+import mmap
 import os
 import select
 import signal
@@ -137,7 +138,7 @@ class Pool:
         self._numbers = 0
         self._lead = threading.Lock()
         self._leader = 0  # the thread that has it
-        self._buffer = memoryview(bytearray(PIPE_BYTES))  # what the leader reads into
+        self._buffer = memoryview(mmap.mmap(-1, PIPE_BYTES))  # what the leader reads into
         self._spin = SPIN if cpus.available() > 1 else 0.0
         self._quick = False  # whether the latest wait was a short one
         self._count = threading.Lock()  # of `_in_flight`, which is not the leader's alone
