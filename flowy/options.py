@@ -128,6 +128,16 @@ class Options(NamedTuple):
         limits = [x for x in (self.start_to_close, self.heartbeat) if x is not None]
         return min(limits, default=None)
 
+    @property
+    def packing_limit(self) -> tuple[str, float] | None:
+        """The first limit, by name, that a call can pass while its arguments are pickled."""
+        names = ("start_to_close", "schedule_to_close")
+        limits = [(x, name) for name in names if (x := getattr(self, name)) is not None]
+        if not limits:
+            return None
+        seconds, name = min(limits)
+        return name, seconds
+
 
 PLAIN = Options()
 

@@ -5,6 +5,7 @@ Activities note what they do in files, a line each, because they may run in othe
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import signal
@@ -355,6 +356,62 @@ def test_a_value_whose_pickling_hangs_is_over_time_too() -> None:
     assert isinstance(bad, flowy.TaskTimedout)
     assert bad.key == "do-15-0"
     assert got == [False] * 29
+
+
+class HangsInPickling:
+    """An argument that can't be sent, for as long as the test lasts."""
+
+    def __init__(self, hang: Callable[[], Any]) -> None:
+        self.hang = hang
+
+    def __reduce__(self) -> Any:
+        self.hang()
+        raise NotImplementedError
+
+
+def loop() -> None:
+    while not TEST_IS_OVER.is_set():
+        pass
+
+
+TEST_IS_OVER = threading.Event()
+
+
+@pytest.mark.parametrize("limit", ["start_to_close", "schedule_to_close"])
+@pytest.mark.parametrize("wait", [loop, TEST_IS_OVER.wait], ids=["in a loop", "for a lock"])
+def test_an_argument_whose_pickling_hangs_fails_its_task(wait: Callable[[], Any], limit: str) -> None:
+    """Nothing else does: the driver goes on, and the worker never heard of it."""
+    inputs: list[Any] = [[i] for i in range(10)]
+    inputs[5] = HangsInPickling(wait)
+    options: dict[str, Any] = {limit: SHORT, "retry": flowy.Retry(attempts=3)}
+    try:
+        got = make(All, lambda x: x, "processes", **options).run(*inputs)
+    finally:
+        TEST_IS_OVER.set()
+        for thread in threading.enumerate():
+            if thread.name == "flowy-patience":
+                thread.join(LONG)
+        TEST_IS_OVER.clear()
+    bad = got.pop(5)
+    assert isinstance(bad, flowy.TaskTimedout)
+    assert (bad.key, bad.timeout) == ("do-5-0", limit)
+    assert "its arguments were not pickled within 0.3 s" in str(bad)
+    assert got == [[i] for i in range(10) if i != 5]
+
+
+def test_an_argument_is_pickled_in_the_context_of_its_run() -> None:
+    class Tells:
+        def __reduce__(self) -> Any:
+            return (str, (VARIABLE.get(),))
+
+    VARIABLE.set("here")
+    try:
+        assert make(One, lambda x: x, "processes", start_to_close=LONG).run(Tells()) == "here"
+    finally:
+        VARIABLE.set("")
+
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="")
 
 
 def test_a_limit_holds_while_workflow_code_keeps_the_driver_busy(tmp_path: Path) -> None:

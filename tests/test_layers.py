@@ -29,7 +29,7 @@ LAYERS = {
             "_sched _loop _lifeline _swallowed serialization",
             "results config options activity replay",
             "clock local local.pool local.process local.worker local.executors local.batch"
-            " local.threads local.foreign"
+            " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"

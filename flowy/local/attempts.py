@@ -478,6 +478,14 @@ def told(which: str, options: Options) -> str:
     return f"it ran for more than {limit:g} s"
 
 
+def overdue(parcel: Tracked) -> Trouble:
+    """What became of a call whose arguments were not pickled in time."""
+    limit = parcel.options.packing_limit
+    assert limit is not None
+    message = f"its arguments were not pickled within {limit[1]:g} s ({limit[0]})"
+    return Trouble(message, kind="timed out", timeout=limit[0])
+
+
 def _is_current(attempt: Attempt, parcel: Tracked) -> bool:
     """Whether the attempt is still in this parcel."""
     return attempt.parcel is parcel

@@ -25,14 +25,16 @@ from flowy import _sched, events, serialization
 from flowy._sched import Batch, Outbox
 from flowy.config import Plan, describe
 from flowy.errors import Failure, UsageError
-from flowy.local.attempts import Attempts
+from flowy.local.attempts import Attempts, overdue
 from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
 from flowy.local.deaths import amend, show_call
 from flowy.local.executors import Executor
 from flowy.local.interrupts import Terminated, interrupts
+from flowy.local.large import Store
 from flowy.local.logs import Arrival
 from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply, Tracked
+from flowy.local.patience import Overdue
 from flowy.local.shelf import Shelf
 from flowy.local.stopping import Tally, drain, tell
 
@@ -157,10 +159,9 @@ class Driver:
         self._outbox.full_at = OVERLAP
         self._outbox.on_full = self._overlap
         if executor.store is not None and executor.store.places:
-            outbox = self._outbox
-            outbox.opens = False
-            outbox.heavy_at = HEAVY
-            self.mailbox.shelf = Shelf(executor.store, lambda: outbox.turns)
+            self._outbox.opens = False
+            self._outbox.heavy_at = HEAVY
+            self._take_shelf(executor.store)
         for number in functions.values():
             self._know_cost(number)
         self._in_flight = 0
@@ -174,6 +175,10 @@ class Driver:
         self._interrupted: BaseException | None = None
         self._warned_slow = False
         self._step_began = 0.0
+
+    def _take_shelf(self, store: Store) -> None:
+        outbox = self._outbox
+        self.mailbox.shelf = Shelf(store, lambda: outbox.turns)
 
     # the loop
 
@@ -271,8 +276,15 @@ class Driver:
     def _drop_unpicklable(self, parcel: Tracked, error: Exception) -> None:
         """A parcel that can't be pickled is sent call by call, to find the culprit."""
         failures = {}
+        if isinstance(error, Overdue) and self.mailbox.shelf is not None:
+            assert self._executor.store is not None
+            self._take_shelf(self._executor.store)  # that thread has the other, locked
         if parcel.size == 1:
-            failures[parcel.first] = self._unpicklable(parcel.batch, parcel.first, error)
+            first, batch = parcel.first, parcel.batch
+            if isinstance(error, Overdue):
+                failures[first] = to_failure(overdue(parcel), batch.key(first), batch.name(first))
+            else:
+                failures[first] = self._unpicklable(batch, first, error)
         self._attempts.fail(parcel, failures)
 
     def _pack(self, parcel: Parcel) -> bool:

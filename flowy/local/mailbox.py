@@ -18,6 +18,7 @@ from typing import Any
 from flowy import serialization
 from flowy._sched import Batch
 from flowy.local.batch import Outcomes, Trouble
+from flowy.local.patience import within
 from flowy.local.shelf import Hold, Shelf
 from flowy.options import Options
 from flowy.serialization import Work
@@ -149,10 +150,7 @@ class Parcel:
 
     def _pack(self) -> list[int]:
         """The positions of calls that hold objects: they are kept as they are, too."""
-        first, objects = self.first, self.batch.objects
-        if self.size < len(self.batch):
-            objects = objects[bisect_left(objects, first) : bisect_left(objects, first + self.size)]
-            objects = [i - first for i in objects]
+        objects = self._objects()
         work, shelf = self.work(), self.mailbox.shelf
         if shelf is None or not objects:
             self.message = serialization.dump_calls(work, objects)
@@ -162,14 +160,25 @@ class Parcel:
             )
         return objects
 
+    def _objects(self) -> list[int]:
+        first, objects = self.first, self.batch.objects
+        if self.size == len(self.batch):
+            return objects
+        objects = objects[bisect_left(objects, first) : bisect_left(objects, first + self.size)]
+        return [i - first for i in objects]
+
     options: Options | None = None
 
     def beat_at(self, at: int, details: bytes) -> None:
         """The task at this position said how far it is."""
 
     def arrived(self) -> None:
-        """All outcomes are back: what was large in the arguments can be used again."""
+        """All outcomes are back: what was large in the arguments can be used again.
+
+        The reply may wait for long while the workflow's code goes on: it keeps no more than it needs.
+        """
         self.hold = None
+        self.message = b""
         if self.size == len(self.batch):
             self.batch.forget_calls()
 
@@ -239,10 +248,21 @@ class Tracked(Parcel):
         return work._replace(watched=self.watched, links=b"", stay=b"", patient=False)
 
     def pack(self) -> None:
-        self._pack()  # the calls stay: there may be further attempts
+        """Pickle the calls, which stay: there may be further attempts.
+
+        Raises:
+            Overdue: an object takes longer than a time limit of the activity, or hangs.
+            Exception: something in them can't be pickled.
+        """
+        limit = self.options.packing_limit
+        if limit is None or not self._objects():
+            self._pack()
+        else:
+            within(limit[1], self._pack)
 
     def arrived(self) -> None:
         self.hold = None
+        self.message = b""
 
     def beat_at(self, at: int, details: bytes) -> None:
         self.beats[at] = details
