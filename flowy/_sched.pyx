@@ -58,10 +58,73 @@ cdef object CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
 MAX_NESTING = 500            # containers an argument may nest: what C pickle takes safely
 cdef int DEEPEST_ARGUMENT = 500
 cdef Py_ssize_t LARGE = 1 << 16          # bytes from which an atom is taken for an object: see serialization
+cdef Py_ssize_t GATHERED_WHOLE = 4096
 cdef int DEEPEST_VALUE = 5000    # of waited-for and returned containers, which stay in this process
 
 
 # ---------------------------------------------------------------- small C vectors
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #ifdef __linux__
+    #include <sys/mman.h>
+    #define FLOWY_MAPPED ((size_t)1 << 20)
+    #else
+    #define FLOWY_MAPPED SIZE_MAX
+    #endif
+
+    /* An array of a megabyte or more has a mapping of its own: to grow it moves pages instead of bytes,
+       and leaves no holes in the heap, which were a fifth of the driver's memory. */
+    static void *flowy_resize(void *old, size_t had, size_t wanted)
+    {
+    #ifdef __linux__
+        void *made;
+        if (wanted >= FLOWY_MAPPED) {
+            if (had >= FLOWY_MAPPED)
+                made = mremap(old, had, wanted, MREMAP_MAYMOVE);
+            else
+                made = mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (made == MAP_FAILED)
+                return NULL;
+            if (had < FLOWY_MAPPED) {
+                if (had)
+                    memcpy(made, old, had);
+                free(old);
+            }
+            return made;
+        }
+    #endif
+        return realloc(old, wanted);
+    }
+
+    static void flowy_dispose(void *old, size_t had)
+    {
+    #ifdef __linux__
+        if (had >= FLOWY_MAPPED) {
+            munmap(old, had);
+            return;
+        }
+    #endif
+        free(old);
+    }
+    """
+    void *resize "flowy_resize"(void *old, size_t had, size_t wanted) noexcept nogil
+    size_t FLOWY_MAPPED
+    void dispose "flowy_dispose"(void *old, size_t had) noexcept nogil
+
+
+cdef int grow(void **array, Py_ssize_t *cap, Py_ssize_t wanted, size_t size) except -1:
+    """Room for `wanted` items of `size` bytes, which are more than there is room for."""
+    cdef void *made = resize(array[0], cap[0] * size, wanted * size)
+    if made == NULL:
+        raise MemoryError()
+    array[0] = made
+    cap[0] = wanted
+    return 0
+
 
 cdef struct Ints:
     int32_t *v
@@ -71,23 +134,26 @@ cdef struct Ints:
 
 
 cdef int push(Ints *a, int32_t x) except -1:
-    cdef Py_ssize_t cap
-    cdef int32_t *v
     if a.n == a.cap:
         if a.head > 64 and a.head * 2 > a.n:     # a queue: reuse the room of what was taken
             memmove(a.v, a.v + a.head, (a.n - a.head) * sizeof(int32_t))
             a.n -= a.head
             a.head = 0
         else:
-            cap = a.cap + (a.cap >> 1) + 8
-            v = <int32_t *>realloc(a.v, cap * sizeof(int32_t))
-            if v == NULL:
-                raise MemoryError()
-            a.v = v
-            a.cap = cap
+            grow(<void **>&a.v, &a.cap, a.cap + (a.cap >> 1) + 8, sizeof(int32_t))
     a.v[a.n] = x
     a.n += 1
     return 0
+
+
+cdef void fit(Ints *a) noexcept nogil:
+    """Give the room back that a vector does not use."""
+    cdef void *made
+    if a.n and a.cap * sizeof(int32_t) < FLOWY_MAPPED:
+        made = resize(a.v, a.cap * sizeof(int32_t), a.n * sizeof(int32_t))
+        if made != NULL:
+            a.v = <int32_t *>made
+            a.cap = a.n
 
 
 cdef inline Py_ssize_t count(Ints *a) noexcept nogil:
@@ -103,7 +169,7 @@ cdef inline int32_t shift_out(Ints *a) noexcept nogil:
 
 
 cdef void discard(Ints *a) noexcept nogil:
-    free(a.v)
+    dispose(a.v, a.cap * sizeof(int32_t))
     a.v = NULL
     a.n = a.cap = a.head = 0
 
@@ -155,21 +221,32 @@ cdef enum:
     SHIPPED = 32             # went along with what it waits for; its outcome comes after that
     OF_MAP = 128             # stands for a known member whose value is not opened yet
     ALONE = 64               # never goes along: a worker died of the message that it was in
+    SINGLE = 256               # payload is not args, but the only one of them
 
-cdef struct Node:
-    PyObject *payload        # owned: arguments, then the value or the Failure; or a helper object
-    int32_t users            # last of the circular list of edges to those who need this, or -1
-    int32_t missing          # edges into this node that are not used up yet
-    int32_t holds            # strong references: results, maps, watchers
-    uint32_t created         # creation number
-    uint32_t finished        # finish number; 0 while unknown
-    int32_t dep
-    int32_t call             # number of the call; of a free node, the next free one
-    int32_t index            # position in its map, or -1
-    uint16_t attempt
-    uint8_t state
-    uint8_t kind
-    uint8_t flags
+cdef extern from *:
+    """
+    typedef struct {
+        PyObject *payload;
+        int32_t users, missing, holds;
+        uint32_t created, finished;
+        int32_t dep, call, index;
+        unsigned attempt : 16, flags : 9, kind : 4, state : 3;
+    } flowy_node;        /* 48 bytes: there are millions */
+    """
+    ctypedef struct Node "flowy_node":
+        PyObject *payload        # owned: arguments, then the value or the Failure; or a helper object
+        int32_t users            # last of the circular list of edges to those who need this, or -1
+        int32_t missing          # edges into this node that are not used up yet
+        int32_t holds            # strong references: results, maps, watchers
+        uint32_t created         # creation number
+        uint32_t finished        # finish number; 0 while unknown
+        int32_t dep
+        int32_t call             # number of the call; of a free node, the next free one
+        int32_t index            # position in its map, or -1
+        unsigned attempt
+        unsigned flags
+        unsigned kind
+        unsigned state
 
 cdef double ALONG_BELOW = 5e-5   # seconds; of what takes longer a message is but a small part
 cdef double SPARE = 1e-4         # seconds of work that others could do meanwhile: about a round trip
@@ -389,9 +466,14 @@ class RestartCall:
 
 # ---------------------------------------------------------------- results
 
+cdef inline object value_of(Result x):
+    # No method: a table of methods would cost each result 16 bytes.
+    return x.run.look(x.node)
+
+
 cdef inline object bare(object x):
     """The value that stands behind `x` (waits if it is a result)."""
-    return (<Result>x).look() if type(x) is Result else x
+    return value_of(<Result>x) if type(x) is Result else x
 
 
 def _identity(x):
@@ -422,9 +504,6 @@ cdef class Result:
         if self.run is not None:
             self.run.release(self.node)
 
-    cdef object look(self):
-        return self.run.look(self.node)
-
     # what does not wait
     def __repr__(self):
         return self.run.show(self.node)
@@ -433,36 +512,36 @@ cdef class Result:
     def __str__(self):
         if self.run.would_hang(self.node):
             return self.run.show(self.node)
-        return str(self.look())
+        return str(value_of(self))
 
     def __format__(self, spec):
         if self.run.would_hang(self.node):
             return self.run.show(self.node)
-        return format(self.look(), bare(spec))
+        return format(value_of(self), bare(spec))
 
-    def __bool__(self): return bool(self.look())
-    def __int__(self): return int(self.look())
-    def __float__(self): return float(self.look())
-    def __complex__(self): return complex(self.look())
-    def __index__(self): return operator.index(self.look())
-    def __bytes__(self): return bytes(self.look())
+    def __bool__(self): return bool(value_of(self))
+    def __int__(self): return int(value_of(self))
+    def __float__(self): return float(value_of(self))
+    def __complex__(self): return complex(value_of(self))
+    def __index__(self): return operator.index(value_of(self))
+    def __bytes__(self): return bytes(value_of(self))
     def __fspath__(self):
         import os
-        return os.fspath(self.look())
+        return os.fspath(value_of(self))
     def __round__(self, digits=None):
-        return round(self.look()) if digits is None else round(self.look(), bare(digits))
-    def __trunc__(self): return math.trunc(self.look())
-    def __floor__(self): return math.floor(self.look())
-    def __ceil__(self): return math.ceil(self.look())
+        return round(value_of(self)) if digits is None else round(value_of(self), bare(digits))
+    def __trunc__(self): return math.trunc(value_of(self))
+    def __floor__(self): return math.floor(value_of(self))
+    def __ceil__(self): return math.ceil(value_of(self))
 
     # comparisons
-    def __hash__(self): return hash(self.look())
-    def __eq__(self, other): return self.look() == bare(other)
-    def __ne__(self, other): return self.look() != bare(other)
-    def __lt__(self, other): return self.look() < bare(other)
-    def __le__(self, other): return self.look() <= bare(other)
-    def __gt__(self, other): return self.look() > bare(other)
-    def __ge__(self, other): return self.look() >= bare(other)
+    def __hash__(self): return hash(value_of(self))
+    def __eq__(self, other): return value_of(self) == bare(other)
+    def __ne__(self, other): return value_of(self) != bare(other)
+    def __lt__(self, other): return value_of(self) < bare(other)
+    def __le__(self, other): return value_of(self) <= bare(other)
+    def __gt__(self, other): return value_of(self) > bare(other)
+    def __ge__(self, other): return value_of(self) >= bare(other)
 
     # operators, called with the result on either side
     def __add__(left, right): return bare(left) + bare(right)
@@ -479,75 +558,75 @@ cdef class Result:
     def __or__(left, right): return bare(left) | bare(right)
     def __divmod__(left, right): return divmod(bare(left), bare(right))
     def __pow__(left, right, modulo): return pow(bare(left), bare(right), bare(modulo))
-    def __iadd__(self, other): return operator.iadd(self.look(), bare(other))
-    def __isub__(self, other): return operator.isub(self.look(), bare(other))
-    def __imul__(self, other): return operator.imul(self.look(), bare(other))
-    def __imatmul__(self, other): return operator.imatmul(self.look(), bare(other))
-    def __itruediv__(self, other): return operator.itruediv(self.look(), bare(other))
-    def __ifloordiv__(self, other): return operator.ifloordiv(self.look(), bare(other))
-    def __imod__(self, other): return operator.imod(self.look(), bare(other))
+    def __iadd__(self, other): return operator.iadd(value_of(self), bare(other))
+    def __isub__(self, other): return operator.isub(value_of(self), bare(other))
+    def __imul__(self, other): return operator.imul(value_of(self), bare(other))
+    def __imatmul__(self, other): return operator.imatmul(value_of(self), bare(other))
+    def __itruediv__(self, other): return operator.itruediv(value_of(self), bare(other))
+    def __ifloordiv__(self, other): return operator.ifloordiv(value_of(self), bare(other))
+    def __imod__(self, other): return operator.imod(value_of(self), bare(other))
     def __ipow__(self, other, modulo): return operator.ipow(bare(self), bare(other))
-    def __ilshift__(self, other): return operator.ilshift(self.look(), bare(other))
-    def __irshift__(self, other): return operator.irshift(self.look(), bare(other))
-    def __iand__(self, other): return operator.iand(self.look(), bare(other))
-    def __ixor__(self, other): return operator.ixor(self.look(), bare(other))
-    def __ior__(self, other): return operator.ior(self.look(), bare(other))
-    def __neg__(self): return -self.look()
-    def __pos__(self): return +self.look()
-    def __abs__(self): return abs(self.look())
-    def __invert__(self): return ~self.look()
+    def __ilshift__(self, other): return operator.ilshift(value_of(self), bare(other))
+    def __irshift__(self, other): return operator.irshift(value_of(self), bare(other))
+    def __iand__(self, other): return operator.iand(value_of(self), bare(other))
+    def __ixor__(self, other): return operator.ixor(value_of(self), bare(other))
+    def __ior__(self, other): return operator.ior(value_of(self), bare(other))
+    def __neg__(self): return -value_of(self)
+    def __pos__(self): return +value_of(self)
+    def __abs__(self): return abs(value_of(self))
+    def __invert__(self): return ~value_of(self)
 
     # containers and iterators
-    def __len__(self): return len(self.look())
+    def __len__(self): return len(value_of(self))
     def __length_hint__(self):
-        hint = operator.length_hint(self.look(), -1)
+        hint = operator.length_hint(value_of(self), -1)
         return NotImplemented if hint < 0 else hint
-    def __getitem__(self, key): return self.look()[bare(key)]
-    def __setitem__(self, key, value): self.look()[bare(key)] = value
-    def __delitem__(self, key): del self.look()[bare(key)]
-    def __contains__(self, item): return bare(item) in self.look()
-    def __iter__(self): return iter(self.look())
-    def __next__(self): return next(self.look())
-    def __reversed__(self): return reversed(self.look())
+    def __getitem__(self, key): return value_of(self)[bare(key)]
+    def __setitem__(self, key, value): value_of(self)[bare(key)] = value
+    def __delitem__(self, key): del value_of(self)[bare(key)]
+    def __contains__(self, item): return bare(item) in value_of(self)
+    def __iter__(self): return iter(value_of(self))
+    def __next__(self): return next(value_of(self))
+    def __reversed__(self): return reversed(value_of(self))
 
     # attributes, calls, classes
     @property
     def __class__(self):
-        return Result if self.run.would_hang(self.node) else self.look().__class__
+        return Result if self.run.would_hang(self.node) else value_of(self).__class__
     @property
-    def __doc__(self): return self.look().__doc__
-    def __getattr__(self, name): return getattr(self.look(), name)
-    def __setattr__(self, name, value): setattr(self.look(), name, value)
-    def __delattr__(self, name): delattr(self.look(), name)
-    def __dir__(self): return dir(self.look())
-    def __call__(self, *args, **kwargs): return self.look()(*args, **kwargs)
-    def __enter__(self): return enter(self.look())
+    def __doc__(self): return value_of(self).__doc__
+    def __getattr__(self, name): return getattr(value_of(self), name)
+    def __setattr__(self, name, value): setattr(value_of(self), name, value)
+    def __delattr__(self, name): delattr(value_of(self), name)
+    def __dir__(self): return dir(value_of(self))
+    def __call__(self, *args, **kwargs): return value_of(self)(*args, **kwargs)
+    def __enter__(self): return enter(value_of(self))
     def __exit__(self, kind, error, trace):
-        value = self.look()
+        value = value_of(self)
         return type(value).__exit__(value, kind, error, trace)
-    def __instancecheck__(self, instance): return isinstance(instance, self.look())
-    def __subclasscheck__(self, subclass): return issubclass(subclass, self.look())
-    def __mro_entries__(self, bases): return (self.look(),)
+    def __instancecheck__(self, instance): return isinstance(instance, value_of(self))
+    def __subclasscheck__(self, subclass): return issubclass(subclass, value_of(self))
+    def __mro_entries__(self, bases): return (value_of(self),)
 
     # copies and other forms
-    def __copy__(self): return copy.copy(self.look())
-    def __deepcopy__(self, memo): return copy.deepcopy(self.look(), memo)
+    def __copy__(self): return copy.copy(value_of(self))
+    def __deepcopy__(self, memo): return copy.deepcopy(value_of(self), memo)
     def __reduce_ex__(self, protocol):
         self.run.refuse_hidden(self.node)
-        return _identity, (self.look(),)
+        return _identity, (value_of(self),)
     def __reduce__(self): return self.__reduce_ex__(2)
     def __getbuffer__(self, Py_buffer *buffer, int flags):
-        PyObject_GetBuffer(self.look(), buffer, flags)
+        PyObject_GetBuffer(value_of(self), buffer, flags)
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         return getattr(ufunc, method)(*[bare(x) for x in inputs], **kwargs)
     def __array__(self, *args, **kwargs):
         import numpy
-        return numpy.asarray(self.look(), *args, **{k: v for k, v in kwargs.items() if v is not None})
+        return numpy.asarray(value_of(self), *args, **{k: v for k, v in kwargs.items() if v is not None})
 
 
 def look(Result result):
     """The value of `result`; waits for it."""
-    return result.look()
+    return value_of(result)
 
 
 def holds_result(x):
@@ -700,7 +779,7 @@ cdef class Map:
     cdef int32_t node
     cdef PyObject **values       # by member: NULL while not known, GONE if known and forgotten, or owned
     cdef uint32_t *marks         # creation number; once known, finish number
-    cdef Py_ssize_t cap
+    cdef Py_ssize_t cap, cap_marks
     cdef Py_ssize_t origin       # the member at the start of both arrays
     cdef Py_ssize_t base         # the first member that somebody can still ask for
     cdef Py_ssize_t gone         # so many at the start are known and forgotten
@@ -736,27 +815,20 @@ cdef class Map:
             self.values[i] = GONE
             if value != GONE:
                 Py_XDECREF(value)
-        free(self.values)
-        free(self.marks)
+        dispose(self.values, self.cap * sizeof(PyObject *))
+        dispose(self.marks, self.cap_marks * sizeof(uint32_t))
 
     cdef int reserve(self, Py_ssize_t more) except -1:
         """Room for `more` members."""
         cdef Py_ssize_t used = self.drawn - self.origin
         cdef Py_ssize_t cap = used + more
-        cdef void *made
         if cap <= self.cap:
             return 0
         if used:
             cap += cap >> 1
-        made = realloc(self.values, cap * sizeof(PyObject *))
-        if made == NULL:
-            raise MemoryError()
-        self.values = <PyObject **>made
-        made = realloc(self.marks, cap * sizeof(uint32_t))
-        if made == NULL:
-            raise MemoryError()
-        self.marks = <uint32_t *>made
-        self.cap = cap
+        if cap > self.cap_marks:
+            grow(<void **>&self.marks, &self.cap_marks, cap, sizeof(uint32_t))
+        grow(<void **>&self.values, &self.cap, cap, sizeof(PyObject *))
         return 0
 
     cdef inline PyObject *at(self, Py_ssize_t i) noexcept:
@@ -997,8 +1069,8 @@ cdef class Run:
         cdef Py_ssize_t i
         for i in range(self.n_nodes):
             Py_XDECREF(self.nodes[i].payload)
-        free(self.nodes)
-        free(self.edges)
+        dispose(self.nodes, self.cap_nodes * sizeof(Node))
+        dispose(self.edges, self.cap_edges * sizeof(Edge))
         free(self.tally)
         discard(&self.heap)
         discard(&self.advances)
@@ -1010,7 +1082,6 @@ cdef class Run:
     cdef int32_t create(self, int kind, int32_t dep, int32_t call, int32_t index) except -1:
         cdef int32_t id
         cdef Py_ssize_t cap
-        cdef Node *nodes
         cdef Node *n
         if self.n_created == 0xFFFFFFFF:
             raise UsageError("a run can have 4,294,967,295 tasks: restart it with what is left")
@@ -1022,11 +1093,7 @@ cdef class Run:
                 cap = self.cap_nodes + (self.cap_nodes >> 1) + 4
                 if cap > 0x7FFFFFFF:
                     raise UsageError("a run can hold 2,147,483,647 tasks at a time")
-                nodes = <Node *>realloc(self.nodes, cap * sizeof(Node))
-                if nodes == NULL:
-                    raise MemoryError()
-                self.nodes = nodes
-                self.cap_nodes = cap
+                grow(<void **>&self.nodes, &self.cap_nodes, cap, sizeof(Node))
             id = <int32_t>self.n_nodes
             self.n_nodes += 1
         self.n_created += 1
@@ -1041,7 +1108,7 @@ cdef class Run:
         n.index = index
         n.attempt = 0
         n.state = WAITING
-        n.kind = <uint8_t>kind
+        n.kind = <unsigned>kind
         n.flags = 0
         return id
 
@@ -1051,13 +1118,12 @@ cdef class Run:
             raise InternalError(
                 f"{INPUT_NAMES[on]!r} came to {self.key(id)}, which is "
                 f"{STATE_NAMES[self.nodes[id].state]}", self.story(id))
-        self.nodes[id].state = <uint8_t>to
+        self.nodes[id].state = <unsigned>to
         return 0
 
     cdef int add_edge(self, int32_t source, int32_t target) except -1:
         cdef int32_t e, last
         cdef Py_ssize_t cap
-        cdef Edge *edges
         if self.free_edge >= 0:
             e = self.free_edge
             self.free_edge = self.edges[e].next
@@ -1066,11 +1132,7 @@ cdef class Run:
                 cap = self.cap_edges + (self.cap_edges >> 1) + 8
                 if cap > 0x7FFFFFFF:
                     raise UsageError("a run can hold 2,147,483,647 edges at a time")
-                edges = <Edge *>realloc(self.edges, cap * sizeof(Edge))
-                if edges == NULL:
-                    raise MemoryError()
-                self.edges = edges
-                self.cap_edges = cap
+                grow(<void **>&self.edges, &self.cap_edges, cap, sizeof(Edge))
             e = <int32_t>self.n_edges
             self.n_edges += 1
         self.edges[e].target = target
@@ -1605,10 +1667,16 @@ cdef class Run:
         if type(value) is RestartCall:
             value = (value.args, value.kwargs)
             self.restarts = True
+        self.gather_rest(value)
+        self.final_value = value
+        return 0
+
+    cdef int gather_rest(self, value) except -1:
+        """Wait, at the end, for what is not known of the run's value."""
+        cdef Walk w
         start_walk(&w, False, DEEPEST_VALUE)
         try:
             self.walk_value(value, &w)
-            self.final_value = value
             if w.pending.n:
                 self.final = self.gather(&w)
         finally:
@@ -1616,18 +1684,45 @@ cdef class Run:
         return 0
 
     cdef int32_t gather(self, Walk *w) except -1:
-        """A node that is done when all that the walk met are, failed or not."""
+        """A node that waits for what the walk met, to be done or failed.
+
+        Of very many it waits only for the last eighth at first: when that is done the others mostly are,
+        and a new walk meets the few that are not. An edge for each would cost more than the tasks' values.
+        """
         cdef int32_t id = self.create(GATHER, -1, 0, -1)
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, first = 0
         self.nodes[id].holds = 1
-        for i in range(w.pending.n):
+        if w.pending.n > GATHERED_WHOLE:
+            first = min(w.pending.n - (w.pending.n >> 3), w.pending.n - GATHERED_WHOLE)
+        for i in range(first, w.pending.n):
             self.add_edge(w.pending.v[i], id)
+        discard(&w.pending)
         return id
 
     cdef bint may_end(self):
         if self.linger and self.open:
             return False
-        return self.exception is not None or self.final < 0 or self.nodes[self.final].state == DONE
+        while self.exception is None and self.final >= 0:
+            if self.nodes[self.final].state != DONE:
+                return False
+            self.release(self.final)
+            self.final = -1
+            self.gather_rest(self.final_value)
+        return True
+
+    cdef object open_final(self, Walk *w):
+        """The run's value, with values in place of results. A list that nobody else has stays the same
+        one: it may have millions of items."""
+        cdef Py_ssize_t i
+        cdef list items
+        if type(self.final_value) is not list or Py_REFCNT(<PyObject *>self.final_value) > 1:
+            return self.walk_value(self.final_value, w)
+        items = <list>self.final_value
+        for i in range(len(items)):
+            item = self.walk(items[i], w, 1)
+            if w.failed < 0:                         # else something here holds its failure
+                items[i] = item
+        return items
 
     cdef int conclude(self) except -1:
         cdef Walk w
@@ -1635,7 +1730,7 @@ cdef class Run:
         w.opening = True
         try:
             if self.exception is None:
-                value = self.walk_value(self.final_value, &w)
+                value = self.open_final(&w)
                 if w.failed >= 0:
                     failure = <object>self.nodes[w.failed].payload
                     self.see(failure)
@@ -1717,7 +1812,7 @@ cdef class Run:
         cdef int32_t id
         cdef Walk w
         cdef bint simple = not kwargs
-        cdef uint8_t flags = 0
+        cdef unsigned flags = 0
         cdef Py_ssize_t i
         if simple:
             for x in args:
@@ -1726,8 +1821,11 @@ cdef class Run:
                     break
         if simple:
             id = self.create(TASK, dep, call, index)
-            PyObject_GC_UnTrack(args)                # atoms only: the collector would find so much later
-            self.set_payload(id, args, 0)
+            if len(args) == 1:
+                self.set_payload(id, args[0], SINGLE)
+            else:
+                PyObject_GC_UnTrack(args)            # atoms only: the collector would find so much later
+                self.set_payload(id, args, 0)
             self.make_ready(id)
         elif not kwargs and self.are_pending(args):
             id = self.create(TASK, dep, call, index)
@@ -1777,7 +1875,7 @@ cdef class Run:
                 return False
         return True
 
-    cdef int set_payload(self, int32_t id, object payload, uint8_t flags) except -1:
+    cdef int set_payload(self, int32_t id, object payload, unsigned flags) except -1:
         Py_INCREF(payload)
         self.nodes[id].payload = <PyObject *>payload
         self.nodes[id].flags = flags
@@ -1835,6 +1933,8 @@ cdef class Run:
         cdef bint opening = self.unopened and (
             self.outbox.opens or self.lanes[self.nodes[id].dep] == 1)
         call = <object>self.nodes[id].payload
+        if self.nodes[id].flags & SINGLE:
+            return (call,), None
         if self.nodes[id].flags & HAS_RESULTS or (opening and self.nodes[id].flags & HAS_OBJECTS):
             start_walk(&w, False, DEEPEST_VALUE)
             w.opening = opening
@@ -1904,18 +2004,21 @@ cdef class Run:
         return self.walk_dataclass(x, w, depth)
 
     cdef object walk_list(self, x, Walk *w, int depth, bint exact):
-        cdef list made = []
-        cdef bint changed = False
+        cdef list made = [] if w.copying else None   # from the first item on that changes
+        cdef Py_ssize_t i = 0
         for item in <list>x:
             new = self.walk(item, w, depth)
-            if new is not item:
-                changed = True
-            made.append(new)
-        if exact:
-            return made if changed or w.copying else x
-        w.objects = True
-        if not changed and not w.copying:
+            if made is None and new is not item:
+                made = (<list>x)[:i]
+            if made is not None:
+                made.append(new)
+            i += 1
+        if not exact:
+            w.objects = True
+        if made is None:
             return x
+        if exact:
+            return made
         made_like = copy.copy(x)
         list.__setitem__(made_like, slice(None), made)
         return made_like
@@ -2037,22 +2140,23 @@ cdef class Run:
         cdef int32_t id
         if type(x) is Result:
             if (<Result>x).run is self or (<Result>x).run.plain:
-                return (<Result>x).look()
+                return value_of(<Result>x)
             self.own(<Result>x)
         start_walk(&w, False, DEEPEST_VALUE)
         w.opening = True
         try:
-            self.walk_value(x, &w)
-            if w.pending.n:
+            made = self.walk_value(x, &w)
+            while w.pending.n:
                 self.check_code("wait")
+                made = None
                 id = self.gather(&w)
                 try:
                     self.suspend(id)
                 finally:
                     self.release(id)
-                discard(&w.pending)
-            w.failed = -1
-            x = self.walk_value(x, &w)
+                w.failed = -1
+                made = self.walk_value(x, &w)
+            x = made
             if w.failed >= 0:
                 failure = <object>self.nodes[w.failed].payload
                 self.see(failure)
@@ -2380,7 +2484,7 @@ cdef class Run:
             self.join_map(m, index, id, 0)
         return False
 
-    cdef int join_map(self, Map m, Py_ssize_t i, int32_t id, uint8_t flags) except -1:
+    cdef int join_map(self, Map m, Py_ssize_t i, int32_t id, unsigned flags) except -1:
         """The node stands for member `i` until that is known."""
         self.nodes[id].flags |= MEMBER | flags
         self.nodes[id].holds += 1
@@ -3184,7 +3288,7 @@ cdef class Outbox:
         cdef Batch batch = Batch.__new__(Batch)
         cdef Run run
         cdef Ints *ready
-        cdef int32_t id, slot
+        cdef int32_t id
         cdef double total = 0.0, cost = 0.0
         cdef object last = None
         runs = self.lane1 if lane else self.lane0
@@ -3192,8 +3296,7 @@ cdef class Outbox:
         while runs and batch.ids.n < limit and total < budget:
             run = <Run>runs[0]
             ready = &run.ready1 if lane else &run.ready0
-            slot = <int32_t>len(batch.runs)
-            batch.runs.append(run)
+            batch.begin(run)
             while count(ready) and batch.ids.n < limit:
                 id = ready.v[ready.head]
                 function = run.functions[run.nodes[id].dep]
@@ -3217,11 +3320,11 @@ cdef class Outbox:
                     run.release(id)                 # cancelled meanwhile
                     continue
                 total += cost
-                self.pack(batch, run, id, slot, function)
+                self.pack(batch, run, id, function)
                 if cost < ALONG_BELOW and batch.ids.n < along:
-                    total = self.ship_users(batch, run, slot, along, total, budget)
+                    total = self.ship_users(batch, run, along, total, budget)
             if along:
-                batch.settle_links(run, slot)
+                batch.settle_links(run)
             runs.popleft()
             if count(ready):
                 runs.append(run)                    # fair between runs
@@ -3229,12 +3332,13 @@ cdef class Outbox:
                 run.queued1 = False
             else:
                 run.queued0 = False
+        fit(&batch.ids)
         batch.patient = batch.nobody_waits()
         if not len(batch):
             return self.take(limit, budget, lane, along) if total >= budget and runs else None
         return batch
 
-    cdef double ship_users(self, Batch batch, Run run, int32_t slot, Py_ssize_t along, double total,
+    cdef double ship_users(self, Batch batch, Run run, Py_ssize_t along, double total,
                            double budget) except *:
         """Pack tasks that wait only for what is in the batch, from its last task on; the new total.
 
@@ -3270,7 +3374,7 @@ cdef class Outbox:
                     if run.nodes[t].finished == <uint32_t>run.nodes[t].missing:
                         if (cost < ALONG_BELOW and total + cost <= budget and batch.ids.n < along
                                 and not (apart and batch.spare + cost > SPARE)
-                                and batch.pack_along(run, t, slot, function, apart)):
+                                and batch.pack_along(run, t, function, apart)):
                             total += cost
                             if apart:
                                 batch.spare += cost
@@ -3333,11 +3437,14 @@ cdef class Outbox:
             self.took(run, 1)
         return True
 
-    cdef int pack(self, Batch batch, Run run, int32_t id, int32_t slot, function) except -1:
+    cdef int pack(self, Batch batch, Run run, int32_t id, function) except -1:
         """Add a ready task to a batch, with the values of its arguments in place."""
-        cdef PyObject *payload
         run.move(id, ON_TAKE)
         run.sent += 1
+        if run.nodes[id].flags & SINGLE:
+            batch.add(id, function, <object>run.nodes[id].payload, True)
+            self.hand_over(run, id)
+            return 0
         try:
             if run.nodes[id].flags:
                 args, kwargs = run.arguments(id)
@@ -3350,9 +3457,17 @@ cdef class Outbox:
             batch.keywords[batch.ids.n] = kwargs
         if run.nodes[id].flags & HAS_OBJECTS:
             batch.objects.append(batch.ids.n)
-        batch.add(id, slot, function, args, kwargs is None and len(<tuple>args) == 1)
-        payload = run.nodes[id].payload
-        run.nodes[id].payload = NULL                # the batch has it now
+        if kwargs is None and len(<tuple>args) == 1:
+            batch.add(id, function, (<tuple>args)[0], True)
+        else:
+            batch.add(id, function, args, False)
+        self.hand_over(run, id)
+        return 0
+
+    cdef int hand_over(self, Run run, int32_t id) except -1:
+        """The batch has the arguments now."""
+        cdef PyObject *payload = run.nodes[id].payload
+        run.nodes[id].payload = NULL
         Py_XDECREF(payload)
         return 0
 
@@ -3386,7 +3501,7 @@ cdef class Batch:
     """
     cdef list runs
     cdef Ints ids
-    cdef Ints owners
+    cdef Ints starts                 # by run: the position of its first task
     cdef Map map
     cdef Py_ssize_t member           # the first
     cdef Py_ssize_t members          # how many
@@ -3415,7 +3530,7 @@ cdef class Batch:
 
     def __dealloc__(self):
         discard(&self.ids)
-        discard(&self.owners)
+        discard(&self.starts)
         discard(&self.links)
         discard(&self.touched)
         discard(&self.apart)
@@ -3423,8 +3538,8 @@ cdef class Batch:
     def __len__(self):
         return self.ids.n + self.members
 
-    cdef int add(self, int32_t id, int32_t slot, function, tuple args, bint single) except -1:
-        """One more task; `single` if it has one argument and nothing else."""
+    cdef int add(self, int32_t id, function, call, bint single) except -1:
+        """One more task; `call` are its positional arguments, or if `single` all that it has."""
         if self.flat and not single:
             self.unfold()
         if self.ids.n == 0:
@@ -3434,9 +3549,14 @@ cdef class Batch:
             self.which.append(function)
         elif self.which is not function and self.which != function:
             self.which = [self.which] * self.ids.n + [function]
-        self.calls.append(args[0] if self.flat else args)
+        self.calls.append((call,) if single and not self.flat else call)
         push(&self.ids, id)
-        push(&self.owners, slot)
+        return 0
+
+    cdef int begin(self, Run run) except -1:
+        """The next tasks are of this run."""
+        self.runs.append(run)
+        push(&self.starts, <int32_t>self.ids.n)
         return 0
 
     cdef int unfold(self) except -1:
@@ -3445,7 +3565,7 @@ cdef class Batch:
         self.calls = [(x,) for x in self.calls]
         return 0
 
-    cdef bint pack_along(self, Run run, int32_t id, int32_t slot, function, bint apart) except -1:
+    cdef bint pack_along(self, Run run, int32_t id, function, bint apart) except -1:
         """Add a task that waits only for others of this batch; False if that can't be told to a worker.
 
         It stays in the graph, waiting: the events of the others make it ready, and then sent.
@@ -3484,13 +3604,13 @@ cdef class Batch:
         while self.apart.n < self.ids.n:
             push(&self.apart, 0)
         push(&self.apart, apart)
-        self.add(id, slot, function, made, False)
+        self.add(id, function, made, False)
         self.linked = True
         run.nodes[id].flags |= SHIPPED
         run.nodes[id].holds += 1                         # until its outcome is there
         return True
 
-    cdef int settle_links(self, Run run, int32_t slot) except -1:
+    cdef int settle_links(self, Run run) except -1:
         """All tasks of a run are packed: find which values may stay, and give the fields used back."""
         cdef Py_ssize_t i, kept = 0 if self.stay is None else len(self.stay)
         cdef int32_t target, source
@@ -3502,9 +3622,8 @@ cdef class Batch:
         for i in range(self.touched.n):
             run.nodes[self.touched.v[i]].finished = 0
         self.touched.n = 0
-        for i in range(self.ids.n):
-            if self.owners.v[i] == slot:
-                run.nodes[self.ids.v[i]].finished = 0
+        for i in range(self.starts.v[self.starts.n - 1], self.ids.n):
+            run.nodes[self.ids.v[i]].finished = 0
         if not self.linked:
             return 0
         self.stay = (self.stay or b"") + bytes(self.ids.n - kept)
@@ -3584,7 +3703,19 @@ cdef class Batch:
     cdef Run run_of(self, Py_ssize_t i):
         if i < 0 or i >= self.ids.n + self.members:
             raise IndexError(f"batch position {i}")
-        return self.map.run if self.map is not None else <Run>self.runs[self.owners.v[i]]
+        return self.map.run if self.map is not None else <Run>self.runs[self.slot_of(i)]
+
+    cdef Py_ssize_t slot_of(self, Py_ssize_t i) noexcept:
+        """The place among the runs of the one that the task at this position is of: the last that starts
+        there or before."""
+        cdef Py_ssize_t low = 0, high = self.starts.n, middle
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if self.starts.v[middle] <= i:
+                low = middle
+            else:
+                high = middle
+        return low
 
     def run(self, Py_ssize_t i):
         return self.run_of(i)
@@ -3623,7 +3754,7 @@ cdef class Batch:
                 return i
             return -1
         for i in range(self.ids.n):
-            if self.ids.v[i] == node and self.runs[self.owners.v[i]] is run:
+            if self.ids.v[i] == node and self.run_of(i) is run:
                 return i
         return -1
 
