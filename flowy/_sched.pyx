@@ -149,7 +149,7 @@ cdef int push(Ints *a, int32_t x) except -1:
 cdef void fit(Ints *a) noexcept nogil:
     """Give the room back that a vector does not use."""
     cdef void *made
-    if a.n and a.cap * sizeof(int32_t) < FLOWY_MAPPED:
+    if a.n and a.cap - a.n > 64 and a.cap * sizeof(int32_t) < FLOWY_MAPPED:
         made = resize(a.v, a.cap * sizeof(int32_t), a.n * sizeof(int32_t))
         if made != NULL:
             a.v = <int32_t *>made
@@ -223,30 +223,20 @@ cdef enum:
     ALONE = 64               # never goes along: a worker died of the message that it was in
     SINGLE = 256               # payload is not args, but the only one of them
 
-cdef extern from *:
-    """
-    typedef struct {
-        PyObject *payload;
-        int32_t users, missing, holds;
-        uint32_t created, finished;
-        int32_t dep, call, index;
-        unsigned attempt : 16, flags : 9, kind : 4, state : 3;
-    } flowy_node;        /* 48 bytes: there are millions */
-    """
-    ctypedef struct Node "flowy_node":
-        PyObject *payload        # owned: arguments, then the value or the Failure; or a helper object
-        int32_t users            # last of the circular list of edges to those who need this, or -1
-        int32_t missing          # edges into this node that are not used up yet
-        int32_t holds            # strong references: results, maps, watchers
-        uint32_t created         # creation number
-        uint32_t finished        # finish number; 0 while unknown
-        int32_t dep
-        int32_t call             # number of the call; of a free node, the next free one
-        int32_t index            # position in its map, or -1
-        unsigned attempt
-        unsigned flags
-        unsigned kind
-        unsigned state
+cdef struct Node:                # 48 bytes: there are millions
+    PyObject *payload        # owned: arguments, then the value or the Failure; or a helper object
+    int32_t users            # last of the circular list of edges to those who need this, or -1
+    int32_t missing          # edges into this node that are not used up yet
+    int32_t holds            # strong references: results, maps, watchers
+    uint32_t created         # creation number
+    uint32_t finished        # finish number; 0 while unknown
+    int32_t dep
+    int32_t call             # number of the call; of a free node, the next free one
+    int32_t index            # position in its map, or -1
+    uint16_t attempt
+    uint16_t flags
+    uint8_t kind
+    uint8_t state
 
 cdef double ALONG_BELOW = 5e-5   # seconds; of what takes longer a message is but a small part
 cdef double SPARE = 1e-4         # seconds of work that others could do meanwhile: about a round trip
@@ -1108,7 +1098,7 @@ cdef class Run:
         n.index = index
         n.attempt = 0
         n.state = WAITING
-        n.kind = <unsigned>kind
+        n.kind = <uint8_t>kind
         n.flags = 0
         return id
 
@@ -1118,7 +1108,7 @@ cdef class Run:
             raise InternalError(
                 f"{INPUT_NAMES[on]!r} came to {self.key(id)}, which is "
                 f"{STATE_NAMES[self.nodes[id].state]}", self.story(id))
-        self.nodes[id].state = <unsigned>to
+        self.nodes[id].state = <uint8_t>to
         return 0
 
     cdef int add_edge(self, int32_t source, int32_t target) except -1:
@@ -1667,16 +1657,10 @@ cdef class Run:
         if type(value) is RestartCall:
             value = (value.args, value.kwargs)
             self.restarts = True
-        self.gather_rest(value)
-        self.final_value = value
-        return 0
-
-    cdef int gather_rest(self, value) except -1:
-        """Wait, at the end, for what is not known of the run's value."""
-        cdef Walk w
         start_walk(&w, False, DEEPEST_VALUE)
         try:
             self.walk_value(value, &w)
+            self.final_value = value
             if w.pending.n:
                 self.final = self.gather(&w)
         finally:
@@ -1702,13 +1686,7 @@ cdef class Run:
     cdef bint may_end(self):
         if self.linger and self.open:
             return False
-        while self.exception is None and self.final >= 0:
-            if self.nodes[self.final].state != DONE:
-                return False
-            self.release(self.final)
-            self.final = -1
-            self.gather_rest(self.final_value)
-        return True
+        return self.exception is not None or self.final < 0 or self.nodes[self.final].state == DONE
 
     cdef object open_final(self, Walk *w):
         """The run's value, with values in place of results. A list that nobody else has stays the same
@@ -1731,6 +1709,10 @@ cdef class Run:
         try:
             if self.exception is None:
                 value = self.open_final(&w)
+                if w.pending.n:                      # left out by `gather`
+                    self.release(self.final)
+                    self.final = self.gather(&w)
+                    return 0
                 if w.failed >= 0:
                     failure = <object>self.nodes[w.failed].payload
                     self.see(failure)
@@ -1812,7 +1794,7 @@ cdef class Run:
         cdef int32_t id
         cdef Walk w
         cdef bint simple = not kwargs
-        cdef unsigned flags = 0
+        cdef uint16_t flags = 0
         cdef Py_ssize_t i
         if simple:
             for x in args:
@@ -1875,7 +1857,7 @@ cdef class Run:
                 return False
         return True
 
-    cdef int set_payload(self, int32_t id, object payload, unsigned flags) except -1:
+    cdef int set_payload(self, int32_t id, object payload, uint16_t flags) except -1:
         Py_INCREF(payload)
         self.nodes[id].payload = <PyObject *>payload
         self.nodes[id].flags = flags
@@ -2484,7 +2466,7 @@ cdef class Run:
             self.join_map(m, index, id, 0)
         return False
 
-    cdef int join_map(self, Map m, Py_ssize_t i, int32_t id, unsigned flags) except -1:
+    cdef int join_map(self, Map m, Py_ssize_t i, int32_t id, uint16_t flags) except -1:
         """The node stands for member `i` until that is known."""
         self.nodes[id].flags |= MEMBER | flags
         self.nodes[id].holds += 1
@@ -3501,7 +3483,7 @@ cdef class Batch:
     """
     cdef list runs
     cdef Ints ids
-    cdef Ints starts                 # by run: the position of its first task
+    cdef Ints starts                 # the position of the first task of each run but the first
     cdef Map map
     cdef Py_ssize_t member           # the first
     cdef Py_ssize_t members          # how many
@@ -3556,7 +3538,8 @@ cdef class Batch:
     cdef int begin(self, Run run) except -1:
         """The next tasks are of this run."""
         self.runs.append(run)
-        push(&self.starts, <int32_t>self.ids.n)
+        if len(self.runs) > 1:
+            push(&self.starts, <int32_t>self.ids.n)
         return 0
 
     cdef int unfold(self) except -1:
@@ -3622,7 +3605,7 @@ cdef class Batch:
         for i in range(self.touched.n):
             run.nodes[self.touched.v[i]].finished = 0
         self.touched.n = 0
-        for i in range(self.starts.v[self.starts.n - 1], self.ids.n):
+        for i in range(self.starts.v[self.starts.n - 1] if self.starts.n else 0, self.ids.n):
             run.nodes[self.ids.v[i]].finished = 0
         if not self.linked:
             return 0
@@ -3709,10 +3692,10 @@ cdef class Batch:
         """The place among the runs of the one that the task at this position is of: the last that starts
         there or before."""
         cdef Py_ssize_t low = 0, high = self.starts.n, middle
-        while high - low > 1:
+        while low < high:
             middle = (low + high) >> 1
             if self.starts.v[middle] <= i:
-                low = middle
+                low = middle + 1
             else:
                 high = middle
         return low

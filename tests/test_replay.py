@@ -9,6 +9,7 @@ May not know: engines. The laws are in `test_property`.
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 import flowy
 from flowy import events
+from flowy.errors import Failure
 from flowy.events import Complete, Schedule, TaskCompleted, TaskFailed
 
 Body = Callable[..., Any]
@@ -51,6 +53,74 @@ def test_arguments_that_cannot_be_put_together_fail_their_call() -> None:
         assert replay.feed(TaskCompleted("inc-0-0", 2)) == [Schedule("inc-2-0", "inc", (2,), {})]
         assert replay.feed(TaskCompleted("inc-2-0", 3)) == [Complete(3)]
         replay.check()
+
+
+MANY = 20_000  # more than one wait has edges from
+
+
+@pytest.mark.parametrize("ends", ["wait", "return", "return in a container"])
+@pytest.mark.parametrize("order", ["first to last", "last to first", "at random"])
+def test_a_wait_for_thousands_ends_with_the_last_to_be_known(order: str, ends: str) -> None:
+    """Whichever that is; a failed one is no hurry, and the failure is the first in time."""
+
+    def factory(inc: Any) -> Body:
+        def body() -> Any:
+            results = [inc(i) for i in range(MANY)]
+            if ends == "wait":
+                return flowy.wait(results)
+            return results if ends == "return" else {"all": (results,)}
+
+        return body
+
+    keys = [f"inc-{i}-0" for i in range(MANY)]
+    if order == "last to first":
+        keys.reverse()
+    elif order == "at random":
+        random.Random(1).shuffle(keys)
+    wanted = list(range(MANY))
+    with flowy.Replay(factory, ["inc"]) as replay:
+        assert len(replay.start()) == MANY
+        for key in keys[:-1]:
+            assert replay.feed(TaskCompleted(key, int(key.split("-")[1]))) == []
+        replay.check()
+        (end,) = replay.feed(TaskCompleted(keys[-1], int(keys[-1].split("-")[1])))
+        assert end == Complete({"all": (wanted,)} if "container" in ends else wanted)
+        replay.check()
+    bad = {keys[7], keys[MANY // 2]}
+    with flowy.Replay(factory, ["inc"]) as replay:
+        replay.start()
+        ended = []
+        for key in keys:
+            failed = key in bad
+            event = TaskFailed(key, failure_of(key)) if failed else TaskCompleted(key, key)
+            ended += replay.feed(event)
+        (fail,) = ended
+        assert isinstance(fail, events.Fail)
+        assert keys[7] in fail.failure.message
+
+
+def failure_of(key: str) -> Failure:
+    return Failure.of(ValueError(key), key=key, name="inc")
+
+
+def test_a_returned_list_that_others_have_too_keeps_its_results() -> None:
+    def factory(inc: Any) -> Body:
+        def body() -> Any:
+            kept.extend(results := [inc(1), [inc(2)], 3])
+            kept.append(results)
+            return results
+
+        return body
+
+    kept: list[Any] = []
+    with flowy.Replay(factory, ["inc"]) as replay:
+        replay.start()
+        replay.feed(TaskCompleted("inc-0-0", 2))
+        (end,) = replay.feed(TaskCompleted("inc-1-0", 3))
+        assert end == Complete([2, [3], 3])
+        assert flowy.is_result(kept[-1][0])
+        assert flowy.is_result(kept[-1][1][0])
+        kept.clear()
 
 
 def test_an_event_that_nobody_asked_for_is_a_nondeterminism() -> None:
