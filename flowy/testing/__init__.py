@@ -1,7 +1,10 @@
-"""What tests of workflows need: a local Amazon SWF, and histories made by hand.
+"""The test kit: what workflows are developed and tested against.
 
-Owns only the names. What is behind them is imported when it is asked for, because the local service
-needs the extra `swf` (boto3), which flowy itself does not.
+Owns only the names: `LocalSWF`, a local Amazon SWF (see `swf`), and `HistoryBuilder`, histories made
+by hand (see `histories`). What is behind them is imported when it is asked for, because the local
+service needs the extra `swf` (boto3), which flowy itself does not.
+
+May not know: the engines; they don't know it either.
 """
 
 from __future__ import annotations
