@@ -27,14 +27,19 @@ LAYERS = {
         (
             "errors events",
             "_sched _loop _lifeline serialization",
-            "results config options activity replay",
+            "results config options activity replay"
+            " testing.histories testing.histories.ledger testing.histories.tasks"
+            " testing.histories.lambdas testing.histories.others",
             "clock local local.pool local.process local.worker local.executors local.batch"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf",
-            "local.engine local.driver plain",
-            "__init__ __main__ cli demo _version",
+            " local.large local.segments local.shelf"
+            " testing.swf.chaos testing.swf.client testing.swf.clock testing.swf.faults"
+            " testing.swf.http testing.swf.limits testing.swf.model testing.swf.service"
+            " testing.swf.store testing.swf.wire",
+            "local.engine local.driver plain testing.swf.local testing.swf.serve",
+            "__init__ __main__ cli demo _version testing testing.swf",
         )
     )
     for module in modules.split()
@@ -55,9 +60,9 @@ ROOMS = {
     "os.posix_spawnp": PROCESSES,
     "os.popen": PROCESSES,
     "os.system": PROCESSES,
-    "sqlite3": NOBODY,
+    "sqlite3": frozenset({"testing.swf.store"}),
     "boto3": NOBODY,
-    "botocore": NOBODY,
+    "botocore": frozenset({"testing.swf.client", "testing.swf.local", "testing.swf.model"}),
     "time": OUTSIDE,
     "datetime.date.today": OUTSIDE,
     "datetime.datetime.now": OUTSIDE,

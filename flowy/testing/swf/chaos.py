@@ -20,7 +20,8 @@ from typing import Any
 
 from flowy.errors import UsageError
 from flowy.testing.swf.faults import Fault
-from flowy.testing.swf.wire import Cut, Door, ServerError
+from flowy.testing.swf.model import load_model
+from flowy.testing.swf.wire import Cut, Door
 
 POLLS = frozenset({"PollForDecisionTask", "PollForActivityTask"})
 PAGED = frozenset(
@@ -137,6 +138,8 @@ class Chaos:
                 raise UsageError(f"inject({name}={number!r}): a whole number from {least} on")
         names = (operation,) if isinstance(operation, str) else tuple(operation or ())
         operations = frozenset(camel_case(name) for name in names)
+        if strange := operations - load_model().operations:
+            raise UsageError(f"SWF has no operation {', '.join(sorted(strange))}")
         for name in operations:
             if KINDS[kind] and name not in KINDS[kind]:
                 fits = ", ".join(sorted(KINDS[kind]))
@@ -170,9 +173,9 @@ class Chaos:
         if kind == "throttle":
             raise Fault("ThrottlingException", "Rate exceeded")
         if kind == "server_error":
-            raise ServerError(500, "InternalFailure", None)
+            raise Fault("InternalFailure", "We encountered an internal error", status=500)
         if kind == "unavailable":
-            raise ServerError(503, "ServiceUnavailable", None)
+            raise Fault("ServiceUnavailable", "Service is unavailable", status=503)
         if kind == "reset":
             raise Cut(reset=True)
         if kind == "expired_token":

@@ -18,13 +18,13 @@ import socketserver
 import struct
 import threading
 from collections.abc import Callable
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
 from flowy._version import __version__
-from flowy.testing.swf.wire import LARGEST_REQUEST, Cut, Door, Reply, answer, failure
+from flowy.testing.swf.faults import Fault
+from flowy.testing.swf.wire import LARGEST_REQUEST, Cut, Door, Reply, answer, failure, too_large
 
 WAITING_CONNECTIONS = 1024  # that the kernel keeps until they are accepted
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close() sends a reset
@@ -80,7 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             self._cut(cut.reset)
         except Exception as error:
             self.server.failed(error)
-            self._send(failure(500, "InternalFailure", f"{type(error).__name__}: {error}"))
+            told = f"{type(error).__name__}: {error}"
+            self._send(failure(Fault("InternalFailure", told, status=500)))
 
     def do_GET(self) -> None:
         """Somebody looks with a browser, or asks whether we are up."""
@@ -95,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         """The request's body; None if there is none to read and the connection is to end."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, "a request needs a Content-Length")
+            self._refuse(Fault("SerializationException", "no Content-Length", status=411))
             return None
         size = int(length)
         if size > LARGEST_REQUEST:
@@ -103,9 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             left = min(size, 16 * LARGEST_REQUEST)
             while left > 0 and (piece := self.rfile.read(min(left, 65536))):
                 left -= len(piece)
-            self._refuse(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{size} bytes; a request has at most 1 MB"
-            )
+            self._refuse(too_large(size))
             return None
         body = self.rfile.read(size)
         if len(body) < size:
@@ -113,10 +112,9 @@ class Handler(BaseHTTPRequestHandler):
             return None
         return body
 
-    def _refuse(self, status: HTTPStatus, message: str) -> None:
-        kind = "RequestEntityTooLargeException" if status == 413 else "SerializationException"
+    def _refuse(self, fault: Fault) -> None:
         self.close_connection = True
-        self._send(failure(status, kind, message))
+        self._send(failure(fault))
 
     def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)

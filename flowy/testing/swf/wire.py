@@ -20,28 +20,8 @@ CONTENT_TYPE = "application/x-amz-json-1.0"
 TARGET_PREFIX = "SimpleWorkflowService."
 LARGEST_REQUEST = 1_048_576  # bytes [AWS: 1 MB a request]
 
-SWF = "com.amazonaws.swf.base.model#"
-NAMESPACES = {
-    "ThrottlingException": "com.amazon.coral.availability#",
-    "ValidationException": "com.amazon.coral.validate#",
-    "SerializationException": "com.amazon.coral.service#",
-    "UnknownOperationException": "com.amazon.coral.service#",
-    "InternalFailure": "com.amazon.coral.service#",
-    "ServiceUnavailable": "com.amazon.coral.availability#",
-    "RequestEntityTooLargeException": "com.amazon.coral.service#",
-}
-"""Of the faults that are not SWF's own but of the frame that all AWS's services stand in."""
-
 Door = Callable[[str, Mapping[str, Any]], dict[str, Any]]
-"""Takes an operation and its request, gives its answer; raises `Fault`, `ServerError`, `Cut`."""
-
-
-class ServerError(Exception):
-    """The service broke: HTTP 500 or 503."""
-
-    def __init__(self, status: int, kind: str, message: str | None) -> None:
-        super().__init__(status, kind, message)
-        self.status, self.kind, self.message = status, kind, message
+"""Takes an operation and its request, gives its answer; raises `Fault` or `Cut`."""
 
 
 class Cut(Exception):
@@ -77,15 +57,13 @@ def answer(door: Door, target: str, body: bytes) -> Reply:
         operation, request = read(target, body)
         return reply(200, door(operation, request))
     except Fault as fault:
-        return failure(400, fault.kind, fault.message)
-    except ServerError as error:
-        return failure(error.status, error.kind, error.message)
+        return failure(fault)
 
 
 def read(target: str, body: bytes) -> tuple[str, dict[str, Any]]:
     """The operation and its request; raises `Fault` for what is none."""
     if len(body) > LARGEST_REQUEST:
-        raise Fault("RequestEntityTooLargeException", "Request size exceeded the limit of 1 MB")
+        raise too_large(len(body))
     operation = target.removeprefix(TARGET_PREFIX)
     if operation == target or not operation:
         raise Fault("UnknownOperationException", f"X-Amz-Target {target!r} names no operation of SWF")
@@ -98,6 +76,16 @@ def read(target: str, body: bytes) -> tuple[str, dict[str, Any]]:
     return operation, request
 
 
+def too_large(size: int) -> Fault:
+    """A request of more than 1 MB."""
+    return Fault(
+        "RequestEntityTooLargeException",
+        f"the request has {size} bytes; at most {LARGEST_REQUEST} (1 MB) are taken",
+        type="com.amazon.coral.service#RequestEntityTooLargeException",
+        status=413,
+    )
+
+
 def reply(status: int, content: Mapping[str, Any] | None) -> Reply:
     # An operation that returns nothing has no body at AWS.
     body = json.dumps(content, separators=(",", ":")).encode() if content else b""
@@ -105,8 +93,6 @@ def reply(status: int, content: Mapping[str, Any] | None) -> Reply:
     return Reply(status, body, headers)
 
 
-def failure(status: int, kind: str, message: str | None) -> Reply:
-    content = {"__type": NAMESPACES.get(kind, SWF) + kind}
-    if message is not None:
-        content["message"] = message
-    return reply(status, content)
+def failure(fault: Fault) -> Reply:
+    """The reply that a fault is."""
+    return reply(fault.status, {"__type": fault.type, "message": fault.message})

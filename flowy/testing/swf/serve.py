@@ -1,0 +1,112 @@
+"""`flowy swf serve`: a local SWF to develop against.
+
+Owns: what it prints, how its options become limits, and its end.
+
+May not know: how options are parsed. Its neighbours: `cli` calls it; `http` and `store` do the work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from types import FrameType
+
+from flowy.errors import UsageError
+from flowy.testing.swf.clock import SystemClock
+from flowy.testing.swf.http import Server
+from flowy.testing.swf.limits import Limits
+from flowy.testing.swf.service import Service
+from flowy.testing.swf.store import Store
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+SETTABLE = {
+    field.name: type(getattr(Limits(), field.name))
+    for field in dataclasses.fields(Limits)
+    if isinstance(getattr(Limits(), field.name), (int, float))
+}
+
+
+def serve(
+    host: str,
+    port: int,
+    *,
+    state: str | None = None,
+    limits: Iterable[str] = (),
+    throttling: bool = True,
+) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit status."""
+    try:
+        allowed = limits_of(limits)
+        store = Store(state) if state is not None else None
+    except UsageError as error:
+        print(f"flowy swf serve: {error}", file=sys.stderr)
+        return 1
+    try:
+        return _serve(host, port, allowed if throttling else allowed.without_throttling(), store)
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _serve(host: str, port: int, limits: Limits, store: Store | None) -> int:
+    on_change = store.write if store is not None else None
+    service = Service(clock=SystemClock(), limits=limits, on_change=on_change)
+    if store is not None and (kept := store.read()) is not None:
+        service.load(kept)
+    try:
+        server = Server(service.call, host, port, wake=service.wake)
+    except (OSError, OverflowError) as error:
+        print(f"flowy swf serve: can't listen on {host} port {port}: {error}", file=sys.stderr)
+        return 1
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with server:
+            print(greeting(server.endpoint_url, host, store), flush=True)
+            ended.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    print("ended", flush=True)
+    return 0
+
+
+def greeting(url: str, host: str, store: Store | None) -> str:
+    """What is printed when it is ready: lines to paste."""
+    if host in LOCAL:
+        reach = f"It listens on {host} only: other machines can't reach it."
+    else:
+        reach = f"It listens on {host}: WHOEVER REACHES THIS MACHINE CAN USE IT, no signature is checked."
+    kept = f"State is kept in {store.path}." if store else "State is in memory, and gone with it."
+    keys = "aws_access_key_id='local', aws_secret_access_key='local'"
+    return f"""\
+A local Amazon SWF is ready at {url}
+
+  boto3.client('swf', region_name='us-east-1', endpoint_url='{url}', {keys})
+  aws swf list-domains --registration-status REGISTERED --endpoint-url {url}
+
+{reach}
+{kept} Ctrl-C ends it."""
+
+
+def limits_of(given: Iterable[str]) -> Limits:
+    """AWS's limits, but for those `given` as "name=number"."""
+    changes: dict[str, float] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if name not in SETTABLE:
+            raise UsageError(f"there is no limit {name!r}; there are {', '.join(SETTABLE)}")
+        try:
+            changes[name] = value = SETTABLE[name](number)
+        except ValueError:
+            raise UsageError(f"--limits {text}: {number!r} is no number") from None
+        if not 0 < value < float("inf"):
+            raise UsageError(f"--limits {text}: must be more than 0")
+    return dataclasses.replace(Limits(), **changes)  # type: ignore[arg-type]
