@@ -68,6 +68,9 @@ def add_swf(swf: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--no-throttling", action="store_true", help="as many requests a second as come"
     )
+    serve.add_argument(
+        "--faults", nargs="+", default=[], metavar="KIND=P", help="make calls fail, such as throttle=0.05"
+    )
     serve.set_defaults(run=run_swf_serve)
 
 
@@ -89,6 +92,7 @@ def run_swf_serve(options: argparse.Namespace) -> int:
         state=options.state,
         limits=options.limits,
         throttling=not options.no_throttling,
+        faults=options.faults,
     )
 
 

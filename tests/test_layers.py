@@ -37,7 +37,7 @@ LAYERS = {
             " local.large local.segments local.shelf"
             " testing.swf.chaos testing.swf.client testing.swf.clock testing.swf.faults"
             " testing.swf.http testing.swf.limits testing.swf.model testing.swf.service"
-            " testing.swf.store testing.swf.wire",
+            " testing.swf.statefile testing.swf.wire",
             "local.engine local.driver plain testing.swf.local testing.swf.serve",
             "__init__ __main__ cli demo _version testing testing.swf",
         )
@@ -60,7 +60,7 @@ ROOMS = {
     "os.posix_spawnp": PROCESSES,
     "os.popen": PROCESSES,
     "os.system": PROCESSES,
-    "sqlite3": frozenset({"testing.swf.store"}),
+    "sqlite3": frozenset({"testing.swf.statefile"}),
     "boto3": NOBODY,
     "botocore": frozenset({"testing.swf.client", "testing.swf.local", "testing.swf.model"}),
     "time": OUTSIDE,

@@ -6,7 +6,7 @@ Owns the public names: `LocalSWF`, which most tests want, and those of the servi
                                                   model      clock
 
 May not know: anything itself. Only `client` and `model` know botocore, only `http` sockets, only
-`store` files.
+`statefile` files.
 """
 
 try:

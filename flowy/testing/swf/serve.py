@@ -2,7 +2,7 @@
 
 Owns: what it prints, how its options become limits, and its end.
 
-May not know: how options are parsed. Its neighbours: `cli` calls it; `http` and `store` do the work.
+May not know: how options are parsed. Its neighbours: `cli` calls it; `http` and `statefile` do the work.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from types import FrameType
 
 from flowy.errors import UsageError
+from flowy.testing.swf.chaos import KINDS, Chaos
 from flowy.testing.swf.clock import SystemClock
 from flowy.testing.swf.http import Server
 from flowy.testing.swf.limits import Limits
 from flowy.testing.swf.service import Service
-from flowy.testing.swf.store import Store
+from flowy.testing.swf.statefile import StateFile
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 SETTABLE = {
@@ -36,28 +37,36 @@ def serve(
     state: str | None = None,
     limits: Iterable[str] = (),
     throttling: bool = True,
+    faults: Iterable[str] = (),
 ) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
     try:
         allowed = limits_of(limits)
-        store = Store(state) if state is not None else None
+        allowed = allowed if throttling else allowed.without_throttling()
+        chances = faults_of(faults)
+        store = StateFile(state) if state is not None else None
     except UsageError as error:
         print(f"flowy swf serve: {error}", file=sys.stderr)
         return 1
     try:
-        return _serve(host, port, allowed if throttling else allowed.without_throttling(), store)
+        return _serve(host, port, allowed, chances, store)
     finally:
         if store is not None:
             store.close()
 
 
-def _serve(host: str, port: int, limits: Limits, store: Store | None) -> int:
+def _serve(
+    host: str, port: int, limits: Limits, faults: dict[str, float], store: StateFile | None
+) -> int:
     on_change = store.write if store is not None else None
     service = Service(clock=SystemClock(), limits=limits, on_change=on_change)
     if store is not None and (kept := store.read()) is not None:
         service.load(kept)
+    chaos = Chaos(service.call)
+    for kind, probability in faults.items():
+        chaos.inject(kind, probability=probability)
     try:
-        server = Server(service.call, host, port, wake=service.wake)
+        server = Server(chaos.call, host, port, wake=service.wake)
     except (OSError, OverflowError) as error:
         print(f"flowy swf serve: can't listen on {host} port {port}: {error}", file=sys.stderr)
         return 1
@@ -78,7 +87,7 @@ def _serve(host: str, port: int, limits: Limits, store: Store | None) -> int:
     return 0
 
 
-def greeting(url: str, host: str, store: Store | None) -> str:
+def greeting(url: str, host: str, store: StateFile | None) -> str:
     """What is printed when it is ready: lines to paste."""
     if host in LOCAL:
         reach = f"It listens on {host} only: other machines can't reach it."
@@ -110,3 +119,19 @@ def limits_of(given: Iterable[str]) -> Limits:
         if not 0 < value < float("inf"):
             raise UsageError(f"--limits {text}: must be more than 0")
     return dataclasses.replace(Limits(), **changes)  # type: ignore[arg-type]
+
+
+def faults_of(given: Iterable[str]) -> dict[str, float]:
+    """How probable each kind of fault is, `given` as "kind=probability"."""
+    chances: dict[str, float] = {}
+    for text in given:
+        kind, _, number = text.partition("=")
+        if kind not in KINDS:
+            raise UsageError(f"there is no fault {kind!r}; there are {', '.join(KINDS)}")
+        try:
+            chances[kind] = float(number)
+        except ValueError:
+            raise UsageError(f"--faults {text}: {number!r} is no number") from None
+        if not 0 <= chances[kind] <= 1:
+            raise UsageError(f"--faults {text}: must be from 0 to 1")
+    return chances

@@ -29,7 +29,7 @@ CREATE TABLE events (run TEXT, id INTEGER, value TEXT NOT NULL, PRIMARY KEY (run
 """
 
 
-class Store:
+class StateFile:
     """The file at `path`, made if there is none, held for this process alone.
 
     Raises:
