@@ -32,9 +32,15 @@ LAYERS = {
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf",
+            " local.large local.segments local.shelf"
+            " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
+            " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
+            " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"
+            " testing.swf.requests testing.swf.service testing.swf.store testing.swf.tasklists"
+            " testing.swf.tasks testing.swf.tokens testing.swf.visibility testing.swf.waiting"
+            " testing.swf.world",
             "local.engine local.driver plain",
-            "__init__ __main__ cli demo _version",
+            "__init__ __main__ cli demo _version testing testing.swf",
         )
     )
     for module in modules.split()
@@ -57,7 +63,7 @@ ROOMS = {
     "os.system": PROCESSES,
     "sqlite3": NOBODY,
     "boto3": NOBODY,
-    "botocore": NOBODY,
+    "botocore": frozenset({"testing.swf.model"}),
     "time": OUTSIDE,
     "datetime.date.today": OUTSIDE,
     "datetime.datetime.now": OUTSIDE,
