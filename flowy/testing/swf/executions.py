@@ -42,10 +42,11 @@ def seconds(duration: str | None) -> float:
 class Open:
     """Something in an execution that is open, with what hangs on it."""
 
-    __slots__ = ("deadline", "open", "task")
+    __slots__ = ("deadline", "offered", "open", "task")
 
     def __init__(self) -> None:
         self.open = True
+        self.offered = False  # it has its place in a task list, or had it
         self.deadline: Deadline | None = None
         self.task: Task | None = None
 

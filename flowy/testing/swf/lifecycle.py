@@ -18,10 +18,9 @@ import base64
 import math
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flowy.testing.swf.executions import Activity, Attributes, Decision, Execution, Open, Timer, seconds
-from flowy.testing.swf.tasklists import Task, withdraw
+from flowy.testing.swf.tasklists import Kind, Task, withdraw
 from flowy.testing.swf.world import World
 
 _CLOSED_CHILD = {
@@ -135,18 +134,30 @@ def need_decision(world: World, execution: Execution) -> None:
 def offer_decision(world: World, execution: Execution) -> None:
     """Let the scheduled decision task be polled, if there is one and none is started."""
     decision = execution.pending
-    if decision is None or execution.started is not None:
+    if decision is None or decision.offered or execution.started is not None:
         return
     offer(world, execution, "decision", decision)
     arm_decision(world, execution, decision)
 
 
-def offer(world: World, execution: Execution, kind: Any, item: Decision | Activity) -> None:
+def offer(world: World, execution: Execution, kind: Kind, item: Decision | Activity) -> None:
     """Put something that is scheduled in its task list."""
-    task = item.task = Task(execution.run_id, item.scheduled_id)
-    name = item.attributes["taskList"]["name"]
-    priority = int(item.attributes.get("taskPriority", 0))
-    world.lists.get(kind, execution.domain, name).put(task, priority)
+
+    def put() -> None:
+        if not item.open or item.started_id:
+            return  # it was over before it got there
+        task = item.task = Task(execution.run_id, item.scheduled_id)
+        name = item.attributes["taskList"]["name"]
+        priority = int(item.attributes.get("taskPriority", 0))
+        world.lists.get(kind, execution.domain, name).put(task, priority)
+
+    item.offered = True
+    named = {**execution.reference, "scheduledEventId": item.scheduled_id}
+    late = world.late(f"{kind} task", named)
+    if late > 0:
+        world.deadlines.add(round(world.time + late, 3), put)
+    else:
+        put()
 
 
 def open_activity(world: World, execution: Execution, activity: Activity) -> None:

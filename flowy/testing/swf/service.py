@@ -17,7 +17,7 @@ as it happens, under the lock and before the response leaves, as a `Changes`:
 * `records`: ``{(table, key): record or None}``. Small plain dicts to be put under `key` (a string) in
   `table` (a string), in the place of what was there; None means that it is gone. When a record of
   the table "executions" goes, so do all events of that run; its key is the run's id.
-* `events`: ``[(run id, event)]``, to be appended to those of the run; ``event["eventId"]`` counts from 1.
+* `events`: ``[(run id, event)]``, to be appended to those of the run; ``eventId`` counts from 1.
 
 A dump is ``{"time": seconds, "records": {table: {key: record}}, "events": {run id: [event, …]}}``: the
 changes added up. An execution is a function of its events, so its record is small and never rewritten:
@@ -69,9 +69,10 @@ class Service:
             ``permits(action, domain) -> bool``. What it forbids fails as IAM would have it.
         delays: how many seconds later than at once something happens of itself: ``delays(kind, said)``,
             where `said` names the execution or the message, and kind is "timer", "activity timeout",
-            "decision timeout", "execution timeout", or that of a message: "start child",
-            "child started", "start failed", "child closed", "child policy", "signal", "cancel",
-            "external reply". At AWS these are some 10 to 200 ms; here nothing is late by default.
+            "decision timeout", "execution timeout", "activity task" or "decision task" (it comes into
+            its list), or that of a message: "start child", "child started", "start failed",
+            "child closed", "child policy", "signal", "cancel", "external reply". At AWS these are some
+            10 to 200 ms; here nothing is late by default.
 
     Raises:
         UsageError: botocore is missing, whose model of SWF is needed.

@@ -77,6 +77,7 @@ def start_decision(world: World, task: Task, request: Request) -> tuple[dict[str
     execution = world.executions[task.run_id]
     decision = execution.pending
     assert decision is not None
+    assert decision.scheduled_id == task.scheduled_id
     number = world.append(execution, "DecisionTaskStarted", _started(task, request))
     decision.task = None
     arm_decision(world, execution, decision)
