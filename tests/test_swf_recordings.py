@@ -1,9 +1,9 @@
 """The local SWF against the real one: recorded decisions and answers give the recorded histories.
 
 Owns: a player of the recordings. It does what the decider, the worker and whoever started the workflows
-did, at the times at which they did it, and lets the service be late where the real one was (when a child
-starts, when a parent hears of it, when a time-out is noticed): that much is chance. What the histories
-then say is the service's own: each one that a decider polled is compared event by event.
+did, at the times at which they did it, and lets the service be late where the real one was (when a
+child starts, when a parent hears of it, when a task comes into its list): that much is chance. What
+the histories then say is the service's own: each that a decider polled is compared event by event.
 
 The recordings are not part of the project. They are read from beside it, and where they are missing these
 tests are skipped.
@@ -117,12 +117,10 @@ class Lateness:
             elif event["eventType"] in ("DecisionTaskStarted", "ActivityTaskStarted"):
                 kind, since = offered.pop(said["scheduledEventId"])
                 key = kind, workflow, said["scheduledEventId"]
-                if key in self._times:
-                    key = (*key, "continued")  # in the second run of this workflow id
-                self._times[key] = at - since
-            elif event["eventType"] == "DecisionTaskCompleted":
-                if pending in offered:
-                    offered[pending] = "decision task", at
+                again = ("continued",) if key in self._times else ()  # a second run of this workflow id
+                self._times[(*key, *again)] = at - since
+            elif event["eventType"] == "DecisionTaskCompleted" and pending in offered:
+                offered[pending] = "decision task", at
         for number, (kind, _) in offered.items():
             self._times[kind, workflow, number] = NEVER
 
@@ -208,7 +206,8 @@ class Player:
         for task, events in self.recording.polls:
             self._plan(events[-1]["eventTimestamp"], self._poll_decision, task, events)
             tasks[task["taskToken"]] = task, events
-        pages: dict[str, Any] = {}
+        pages: dict[str, str] = {}
+        first: dict[str, Any] = {}
         for exchange in self.recording.decider:
             request, response = exchange["request"], exchange["response"]
             if exchange["op"] == "PollForDecisionTask":
@@ -224,7 +223,7 @@ class Player:
                 self._plan(at, self._answer, exchange["op"], request, token)
 
     def _plan_worker(self) -> None:
-        times = {}
+        times: dict[tuple[Any, ...], float] = {}
         for run, event, said in self.recording.events(
             "ActivityTaskStarted", "ActivityTaskCompleted", "ActivityTaskFailed"
         ):
@@ -324,7 +323,7 @@ def test_all_executions_were_played_to_their_ends(player: Player) -> None:
 
 
 def test_another_answer_gives_another_history() -> None:
-    """The player does not just repeat what was recorded: what it is told must be what the service says."""
+    """The player does not just repeat what was recorded: the service must say it."""
     recording = Recording()
     answers = [exchange for exchange in recording.worker if exchange["request"].get("result") == "100"]
     answers[0]["request"]["result"] = "101"

@@ -18,6 +18,7 @@ import base64
 import math
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from flowy.testing.swf.executions import Activity, Attributes, Decision, Execution, Open, Timer, seconds
 from flowy.testing.swf.tasklists import Kind, Task, withdraw
