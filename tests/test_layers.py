@@ -35,10 +35,15 @@ LAYERS = {
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
             " local.large local.segments local.shelf"
-            " testing.swf.chaos testing.swf.client testing.swf.clock testing.swf.faults"
-            " testing.swf.http testing.swf.limits testing.swf.model testing.swf.service"
-            " testing.swf.statefile testing.swf.wire",
-            "local.engine local.driver plain testing.swf.local testing.swf.serve",
+            " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
+            " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
+            " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"
+            " testing.swf.requests testing.swf.service testing.swf.store testing.swf.tasklists"
+            " testing.swf.tasks testing.swf.tokens testing.swf.visibility testing.swf.waiting"
+            " testing.swf.world",
+            "local.engine local.driver plain testing.swf.local testing.swf.serve"
+            " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
+            " testing.swf.wire",
             "__init__ __main__ cli demo _version testing testing.swf",
         )
     )

@@ -117,9 +117,7 @@ class Limits:
 
     def without_throttling(self) -> Limits:
         """These, without any rate."""
-        return replace(
-            self, operations=_NO_BUCKETS, decisions=_NO_BUCKETS, history_of_workflow=None
-        )
+        return replace(self, operations=_NO_BUCKETS, decisions=_NO_BUCKETS, history_of_workflow=None)
 
 
 class Throttle:
