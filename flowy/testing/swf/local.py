@@ -8,6 +8,7 @@ May not know: how any of it works. Its neighbours: `service`, `chaos`, `client`,
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from flowy.errors import UsageError
 from flowy.testing.swf.chaos import Chaos, Injection
 from flowy.testing.swf.client import make_client
 from flowy.testing.swf.clock import Clock, VirtualClock
-from flowy.testing.swf.http import Server
+from flowy.testing.swf.http import Server, client_is_there
 from flowy.testing.swf.limits import Limits
 from flowy.testing.swf.service import Service
 
@@ -54,7 +55,7 @@ class LocalSWF:
             limits = Limits() if clock.moves_itself else Limits.unthrottled()
         self.clock = clock
         self.service = Service(clock=clock, limits=limits)
-        self._chaos = Chaos(self.service.call)
+        self._chaos = Chaos(functools.partial(self.service.call, alive=client_is_there))
 
     def client(self, config: Config | None = None) -> Any:
         """A client that behaves as `boto3.client('swf')`, without a socket.

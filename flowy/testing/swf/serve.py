@@ -8,6 +8,7 @@ May not know: how options are parsed. Its neighbours: `cli` calls it; `http` and
 from __future__ import annotations
 
 import dataclasses
+import functools
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from types import FrameType
 from flowy.errors import UsageError
 from flowy.testing.swf.chaos import KINDS, Chaos
 from flowy.testing.swf.clock import SystemClock
-from flowy.testing.swf.http import Server
+from flowy.testing.swf.http import Server, client_is_there
 from flowy.testing.swf.limits import Limits
 from flowy.testing.swf.service import Service
 from flowy.testing.swf.statefile import StateFile
@@ -62,7 +63,7 @@ def _serve(
     service = Service(clock=SystemClock(), limits=limits, on_change=on_change)
     if store is not None and (kept := store.read()) is not None:
         service.load(kept)
-    chaos = Chaos(service.call)
+    chaos = Chaos(functools.partial(service.call, alive=client_is_there))
     for kind, probability in faults.items():
         chaos.inject(kind, probability=probability)
     try:
