@@ -1,0 +1,126 @@
+"""What the local SWF means: the scenarios in process on a virtual clock, and that they cover its model.
+
+Owns: a client that goes straight to the service. Its neighbours: `swf_scenarios`, whose stories are
+played over HTTP elsewhere; `test_swf_invariants`, where chance makes the stories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("botocore", reason="the local SWF needs botocore, of the extra `swf`")
+
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+from swf_scenarios import SCENARIOS, Bench, Scenario, Seen
+
+from flowy.testing.swf import Fault, Service, VirtualClock
+
+MODEL = Loader().load_service_model("swf", "service-2")
+
+
+SERVICE = ServiceModel(MODEL)
+
+
+def check_response(operation: str, response: dict[str, Any]) -> None:
+    """It must be what the model says: each member known, of its type, and there if it is required."""
+    shape = SERVICE.operation_model(operation).output_shape
+    if shape is None:
+        assert response == {}
+        return
+    if operation.startswith("Poll") and "taskToken" not in response:
+        assert set(response) <= {"startedEventId", "previousStartedEventId"}
+        return
+    report = ParamValidator().validate(response, shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+class Direct:
+    """A client that goes straight to the service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._names = {xform_name(name): name for name in MODEL["operations"]}
+
+    def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
+        operation = self._names[method]
+
+        def call(**request: Any) -> dict[str, Any]:
+            try:
+                response = self._service.call(operation, request)
+            except Fault as fault:
+                error = {"Error": {"Code": fault.kind, "Message": fault.message}}
+                raise ClientError(error, operation) from fault
+            check_response(operation, response)
+            return response
+
+        return call
+
+
+def play(scenario: Scenario, seen: Seen) -> None:
+    clock = VirtualClock(auto_advance=False)
+    permits = (lambda action, domain: action not in scenario.denied) if scenario.denied else None
+    service = Service(clock=clock, limits=scenario.limits, permits=permits)
+    scenario.play(Bench(Direct(service), clock.advance, seen))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str) -> None:
+    play(SCENARIOS[name], Seen())
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    seen = Seen()
+    for scenario in SCENARIOS.values():
+        play(scenario, seen)
+    return seen
+
+
+def test_every_operation_is_done(seen: Seen) -> None:
+    assert seen.operations == set(MODEL["operations"])
+    assert len(seen.operations) == 39
+
+
+def test_every_decision_is_made(seen: Seen) -> None:
+    assert seen.decisions == set(MODEL["shapes"]["DecisionType"]["enum"])
+
+
+# Tags have no limit but their number, which is a fault of its own.
+NEVER = {
+    (operation, "LimitExceededFault")
+    for operation in ("ListTagsForResource", "TagResource", "UntagResource")
+}
+
+
+def test_every_fault_of_the_model_is_met(seen: Seen) -> None:
+    declared = {
+        (name, error["shape"])
+        for name, operation in MODEL["operations"].items()
+        for error in operation["errors"]
+    }
+    assert declared - NEVER <= seen.faults
+    assert {fault for _, fault in seen.faults - declared} == {
+        "SerializationException",
+        "ThrottlingException",
+        "ValidationException",
+    }
+
+
+def test_every_cause_of_the_model_is_met(seen: Seen) -> None:
+    shapes = MODEL["shapes"]
+    declared = set()
+    for member in shapes["HistoryEvent"]["members"]:
+        if member.endswith("EventAttributes") and "ambda" not in member:
+            event_type = f"{member[0].upper()}{member.removesuffix('EventAttributes')[1:]}"
+            attributes = shapes[f"{event_type}EventAttributes"]["members"]
+            for name in ("cause", "timeoutType"):
+                for cause in shapes[attributes[name]["shape"]]["enum"] if name in attributes else ():
+                    declared.add((event_type, cause))
+    assert declared <= seen.causes
