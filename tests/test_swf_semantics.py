@@ -1,66 +1,19 @@
 """What the local SWF means: the scenarios in process on a virtual clock, and that they cover its model.
 
-Owns: a client that goes straight to the service. Its neighbours: `swf_scenarios`, whose stories are
-played over HTTP elsewhere; `test_swf_invariants`, where chance makes the stories.
+Neighbours: `swf_scenarios`, whose stories these are, and which are played over HTTP elsewhere;
+`test_swf_invariants`, where chance makes the stories.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 pytest.importorskip("botocore", reason="the local SWF needs botocore, of the extra `swf`")
 
-from botocore import xform_name
-from botocore.exceptions import ClientError
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
+from swf_direct import MODEL, Direct
 from swf_scenarios import SCENARIOS, Bench, Scenario, Seen
 
-from flowy.testing.swf import Fault, Service, VirtualClock
-
-MODEL = Loader().load_service_model("swf", "service-2")
-
-
-SERVICE = ServiceModel(MODEL)
-
-
-def check_response(operation: str, response: dict[str, Any]) -> None:
-    """It must be what the model says: each member known, of its type, and there if it is required."""
-    shape = SERVICE.operation_model(operation).output_shape
-    if shape is None:
-        assert response == {}
-        return
-    if operation.startswith("Poll") and "taskToken" not in response:
-        assert set(response) <= {"startedEventId", "previousStartedEventId"}
-        return
-    report = ParamValidator().validate(response, shape)
-    assert not report.has_errors(), report.generate_report()
-
-
-class Direct:
-    """A client that goes straight to the service."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._names = {xform_name(name): name for name in MODEL["operations"]}
-
-    def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
-        operation = self._names[method]
-
-        def call(**request: Any) -> dict[str, Any]:
-            try:
-                response = self._service.call(operation, request)
-            except Fault as fault:
-                error = {"Error": {"Code": fault.kind, "Message": fault.message}}
-                raise ClientError(error, operation) from fault
-            check_response(operation, response)
-            return response
-
-        return call
+from flowy.testing.swf import Service, VirtualClock
 
 
 def play(scenario: Scenario, seen: Seen) -> None:
