@@ -5,8 +5,8 @@ did, at the times at which they did it, and lets the service be late where the r
 child starts, when a parent hears of it, when a task comes into its list): that much is chance. What
 the histories then say is the service's own: each that a decider polled is compared event by event.
 
-The recordings are not part of the project. They are read from beside it, and where they are missing these
-tests are skipped.
+The recordings are not part of the project. They are read from beside it, and where they are missing
+these tests are skipped.
 """
 
 from __future__ import annotations

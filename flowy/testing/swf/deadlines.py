@@ -17,10 +17,11 @@ Action = Callable[[], None]
 class Deadline:
     """Something that is to happen at a time, unless it is cancelled."""
 
-    __slots__ = ("action", "due")
+    __slots__ = ("action", "due", "hoped_for")
 
-    def __init__(self, due: float, action: Action) -> None:
+    def __init__(self, due: float, action: Action, hoped_for: bool) -> None:
         self.due = due
+        self.hoped_for = hoped_for
         self.action: Action | None = action
 
 
@@ -35,9 +36,9 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
 
-    def add(self, due: float, action: Action) -> Deadline:
-        """Do this at that time."""
-        deadline = Deadline(due, action)
+    def add(self, due: float, action: Action, *, hoped_for: bool = False) -> Deadline:
+        """Do this at that time; `hoped_for`: it is waited for, as a time-out is not."""
+        deadline = Deadline(due, action, hoped_for)
         self._count += 1
         heapq.heappush(self._heap, (due, self._count, deadline))
         return deadline
@@ -53,20 +54,17 @@ class Deadlines:
             heapq.heapify(self._heap)
             self._cancelled = 0
 
-    def next(self) -> float | None:
-        """The earliest time, None if there is none."""
+    def first(self) -> Deadline | None:
+        """The earliest, None if there is none."""
         heap = self._heap
         while heap and heap[0][2].action is None:
             heapq.heappop(heap)
             self._cancelled -= 1
-        return heap[0][0] if heap else None
+        return heap[0][2] if heap else None
 
-    def pop(self, now: float) -> tuple[float, Action] | None:
-        """The earliest that is due, with its time; it counts as done."""
-        due = self.next()
-        if due is None or due > now:
-            return None
+    def pop(self) -> Action:
+        """What is to be done at the earliest; it counts as done."""
         deadline = heapq.heappop(self._heap)[2]
         action, deadline.action = deadline.action, None
         assert action is not None
-        return due, action
+        return action

@@ -156,7 +156,7 @@ def offer(world: World, execution: Execution, kind: Kind, item: Decision | Activ
     named = {**execution.reference, "scheduledEventId": item.scheduled_id}
     late = world.late(f"{kind} task", named)
     if late > 0:
-        world.deadlines.add(round(world.time + late, 3), put)
+        world.deadlines.add(round(world.time + late, 3), put, hoped_for=True)
     else:
         put()
 

@@ -163,7 +163,7 @@ class Service:
             action()
             self._settle()
         world.time = max(world.time, now)
-        self._waiters.watch(world.deadlines.next())
+        self._waiters.watch(world.deadlines.first())
         if world.records or world.events:
             changes = Changes(world.records, world.events)
             world.records, world.events = {}, []
@@ -206,7 +206,7 @@ class Service:
                     return response
                 if self._world.time >= end:
                     break
-                waiter.wait(self._world.deadlines.next())
+                waiter.wait(self._world.deadlines.first())
                 self._catch_up()
         return dict(EMPTY[operation])
 

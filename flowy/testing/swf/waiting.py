@@ -21,6 +21,7 @@ from contextlib import contextmanager
 
 from flowy.errors import UsageError
 from flowy.testing.swf.clock import Clock
+from flowy.testing.swf.deadlines import Deadline
 from flowy.testing.swf.executions import Open
 from flowy.testing.swf.tasklists import TaskList
 
@@ -31,8 +32,8 @@ _SILENCE = 0.02
 _IDLE = 0.01
 """Real seconds that an empty poll takes when nothing is due: who polls in a loop shall not spin."""
 _PATIENCE = 10
-"""Polls end by their own time so many times in a row; then the clock goes on to the next thing that is
-due, however far: a year would be half a million empty polls."""
+"""Polls end by their own time so many times in a row; then the clock goes on to the next time-out,
+however far."""
 
 
 class Waiter:
@@ -51,8 +52,8 @@ class Waiter:
         self.waiting = False
         self.condition.notify()
 
-    def wait(self, due: float | None) -> None:
-        """Wait until there is a task, something is due (at `due` next), or the end."""
+    def wait(self, due: Deadline | None) -> None:
+        """Wait until there is a task, something is due (`due` is next), or the end."""
         pollers = self._tasks.pollers
         pollers.append(self)
         self.waiting = True
@@ -123,7 +124,7 @@ class Waiters:
             raise UsageError("state is loaded into a local SWF that is being polled: load it first")
         self._in_hand.clear()
 
-    def pause(self, waiter: Waiter, due: float | None) -> None:
+    def pause(self, waiter: Waiter, due: Deadline | None) -> None:
         """Wait once: for a task, for the next deadline, or for the end."""
         if self._clock.moves_itself:
             self._lead_or_sleep(waiter, due)
@@ -136,18 +137,18 @@ class Waiters:
         else:
             waiter.condition.wait()  # until somebody moves the clock
 
-    def _lead_or_sleep(self, waiter: Waiter, due: float | None) -> None:
+    def _lead_or_sleep(self, waiter: Waiter, due: Deadline | None) -> None:
         until = waiter.end
         if self._leader is None:
             self._leader = waiter
-            until = self._leader_until = until if due is None else min(until, due)
+            until = self._leader_until = until if due is None else min(until, due.due)
         waiter.condition.wait(max(0.0, until - self._clock.now()))
         if self._leader is waiter:
             self._leader = None
 
-    def watch(self, due: float | None) -> None:
-        """The next deadline is at this time now: the leader must not sleep longer."""
-        if self._leader is not None and due is not None and due < self._leader_until:
+    def watch(self, due: Deadline | None) -> None:
+        """This is the next deadline now: the leader must not sleep longer."""
+        if self._leader is not None and due is not None and due.due < self._leader_until:
             self._leader.wake()
 
     def _everybody_waits(self) -> bool:
@@ -177,11 +178,15 @@ class Waiters:
         self._callers &= waiting
         return self._everybody_waits()
 
-    def _jump(self, waiter: Waiter, due: float | None) -> bool:
-        """Move the clock to what comes next, if it may be moved; whether it was."""
+    def _jump(self, waiter: Waiter, due: Deadline | None) -> bool:
+        """Move the clock to what comes next, if it may be moved; whether it was.
+
+        What is hoped for comes next however far it is: a workflow of a year is not half a million empty
+        polls. A time-out does not, at first: an empty poll shall not be the end of a workflow.
+        """
         to = min(each.end for each in self._all)
-        if due is not None and (due <= to or self.idle >= _PATIENCE):
-            to = due
+        if due is not None and (due.due <= to or due.hoped_for or self.idle >= _PATIENCE):
+            to = due.due
         else:
             self.idle += 1
         if not self._clock.jump(to):

@@ -15,7 +15,6 @@ so, as at AWS, where nobody knows the order in which five children start).
 from __future__ import annotations
 
 import json
-import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -154,7 +153,7 @@ class World:
             del self.under_way[key]
             self._outbox.append((kind, said))
 
-        self.deadlines.add(due, arrive)
+        self.deadlines.add(due, arrive, hoped_for=True)
 
     def deliver(self) -> bool:
         """Let all messages arrive that were sent; whether there were any."""
@@ -166,14 +165,16 @@ class World:
 
     def next_due(self, now: float) -> Action | None:
         """The earliest thing that is due by then, with `time` set to it; None if there is none."""
-        first, other = self.deadlines, self.housekeeping
-        if (other.next() or math.inf) < (first.next() or math.inf):
-            first = other
-        due = first.pop(now)
-        if due is None:
+        earliest: Deadlines | None = None
+        due = now
+        for deadlines in (self.housekeeping, self.deadlines):
+            first = deadlines.first()
+            if first is not None and first.due <= due:
+                earliest, due = deadlines, first.due
+        if earliest is None:
             return None
-        self.time = max(self.time, due[0])
-        return due[1]
+        self.time = max(self.time, due)
+        return earliest.pop()
 
     def late(self, kind: str, said: Mapping[str, Any]) -> float:
         """How many seconds later than at once something of this kind happens."""
@@ -181,7 +182,8 @@ class World:
 
     def at(self, due: float, action: Action, kind: str, said: Mapping[str, Any]) -> Deadline:
         """Do this at that time, or as much later as is usual for this kind."""
-        return self.deadlines.add(round(due + self.late(kind, said), 3), action)
+        late = self.late(kind, said)
+        return self.deadlines.add(round(due + late, 3), action, hoped_for=kind == "timer")
 
     def may(self, action: str, domain: str) -> bool:
         """Whether the caller may do this there."""
