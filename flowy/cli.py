@@ -56,20 +56,20 @@ def add_swf(swf: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--host", default="127.0.0.1", help="where to listen; default: 127.0.0.1, this machine only"
     )
-    serve.add_argument(
-        "--port", type=port, default=8477, help="default: 8477; 0 takes any that is free"
-    )
+    serve.add_argument("--port", type=port, default=8477, help="default: 8477; 0 takes any that is free")
     serve.add_argument(
         "--state", metavar="FILE", help="keep all state in this SQLite file, and go on from it"
     )
     serve.add_argument(
         "--limits", nargs="+", default=[], metavar="NAME=N", help="such as events=1000; default: AWS's"
     )
+    serve.add_argument("--no-throttling", action="store_true", help="as many requests a second as come")
     serve.add_argument(
-        "--no-throttling", action="store_true", help="as many requests a second as come"
-    )
-    serve.add_argument(
-        "--faults", nargs="+", default=[], metavar="KIND=P", help="make calls fail, such as throttle=0.05"
+        "--faults",
+        nargs="+",
+        default=[],
+        metavar="KIND=P",
+        help="make calls fail, such as throttle=0.05",
     )
     serve.set_defaults(run=run_swf_serve)
 

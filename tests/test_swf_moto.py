@@ -329,9 +329,7 @@ class BesideMoto(RuleBasedStateMachine):
         number = str(self.news)
         if part == "marker":
             attributes = {"markerName": "m", "details": number}
-            return [
-                {"decisionType": "RecordMarker", "recordMarkerDecisionAttributes": attributes}
-            ]
+            return [{"decisionType": "RecordMarker", "recordMarkerDecisionAttributes": attributes}]
         if part == "timer":
             attributes = {"timerId": number, "startToFireTimeout": "100000", "control": "c"}
             return [{"decisionType": "StartTimer", "startTimerDecisionAttributes": attributes}]
@@ -380,9 +378,7 @@ class BesideMoto(RuleBasedStateMachine):
             what, more = "failed", {"reason": "why", "details": given}
         else:
             what, more = "completed", {"result": given}
-        self.sides.both(
-            f"respond_activity_task_{what}", lambda side: {"taskToken": token[side]}, **more
-        )
+        self.sides.both(f"respond_activity_task_{what}", lambda side: {"taskToken": token[side]}, **more)
         self.waiting.add(workflow_id)
 
     # Time.

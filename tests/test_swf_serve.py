@@ -174,9 +174,7 @@ def test_state_outlives_a_kill(
     run_id = begin(client)
     held = client.poll_for_activity_task(domain="d", taskList=LIST)
     before = history(client, run_id)
-    info = client.describe_workflow_execution(
-        domain="d", execution={"workflowId": "w", "runId": run_id}
-    )
+    info = client.describe_workflow_execution(domain="d", execution={"workflowId": "w", "runId": run_id})
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
 
     second = serve("--state", str(state))

@@ -197,9 +197,7 @@ def test_wrong_parameters_never_leave_the_client(client: Any, door: Door) -> Non
 
 def test_the_client_without_a_socket_has_all_of_boto3s_methods(chaos: Chaos) -> None:
     ours = make_client(chaos.call)
-    real = boto3.client(
-        "swf", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
+    real = boto3.client("swf", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     assert type(ours).__name__ == type(real).__name__
     assert ours.meta.method_to_api_mapping == real.meta.method_to_api_mapping
     assert len(ours.meta.method_to_api_mapping) == 39
@@ -490,9 +488,7 @@ def test_a_request_without_length_is_refused(server: Server) -> None:
         assert b" 411 " in plain.recv(1000)
 
 
-def test_a_reply_is_one_write_without_delay(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reply_is_one_write_without_delay(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two writes and Nagle's algorithm cost 40 ms a reply, a client's delayed acknowledgement."""
     delayed = []
     handle = Handler.handle

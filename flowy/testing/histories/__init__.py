@@ -37,8 +37,8 @@ class HistoryBuilder(Tasks, Lambdas, Others, Ledger):
         start_time: of the first event, seconds since the epoch.
 
     >>> h = HistoryBuilder().started(input='[1]')
-    >>> h = h.activity_scheduled('square-0-0', ('square', '1'), '[1]').activity_completed('square-0-0', '1')
-    >>> h = h.completed('1')
+    >>> h = h.activity_scheduled('square-0-0', ('square', '1'), '[1]')
+    >>> h = h.activity_completed('square-0-0', '1').completed('1')
     >>> for event in h.events(): print(event['eventId'], event['eventType'])
     1 WorkflowExecutionStarted
     2 DecisionTaskScheduled
@@ -129,7 +129,7 @@ class HistoryBuilder(Tasks, Lambdas, Others, Ledger):
         by_event_id: int = 0,
         cause: str | None = None,
     ) -> Self:
-        """Somebody asked the execution to cancel; `cause` is `"CHILD_POLICY_APPLIED"` if that was why."""
+        """Somebody asked the execution to cancel: `cause` is `"CHILD_POLICY_APPLIED"` or none."""
         self._news(
             "cancel_requested",
             "WorkflowExecutionCancelRequested",
@@ -243,8 +243,9 @@ class HistoryBuilder(Tasks, Lambdas, Others, Ledger):
         completed = self._decided(where)
         if cause == "UNHANDLED_DECISION" and not self._waiting and not self._owed:
             self._refuse(
-                where, "nothing happened that this decision did not see; let decision_started(), "
-                "then news, come before"
+                where,
+                "nothing happened that this decision did not see; let decision_started(), "
+                "then news, come before",
             )
         self._add(event_type, cause=cause, decisionTaskCompletedEventId=completed)
         self._owed = True

@@ -61,9 +61,7 @@ class Lambdas(Ledger):
         """The service called the function. The events of its end imply this."""
         task = self._open("lambda_started", "Lambda function", id, self._functions)
         if task.started:
-            self._refuse(
-                "lambda_started", f"Lambda function {id!r} was started in event {task.started}"
-            )
+            self._refuse("lambda_started", f"Lambda function {id!r} was started in event {task.started}")
         self._begin("lambda_started")
         task.started = self._add("LambdaFunctionStarted", scheduledEventId=task.scheduled)
         return self

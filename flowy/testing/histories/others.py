@@ -123,9 +123,7 @@ class Others(Ledger):
         where = "child_started"
         child = self._open(where, "child workflow", workflow_id, self._children)
         if child.started:
-            self._refuse(
-                where, f"child workflow {workflow_id!r} was started in event {child.started}"
-            )
+            self._refuse(where, f"child workflow {workflow_id!r} was started in event {child.started}")
         child.run_id = f"{workflow_id}-run" if run_id is None else run_id
         child.started = self._news(
             where,
@@ -316,9 +314,7 @@ class Others(Ledger):
         )
         return self
 
-    def _take(
-        self, where: str, what: str, workflow_id: str, open: dict[str, list[Message]]
-    ) -> Message:
+    def _take(self, where: str, what: str, workflow_id: str, open: dict[str, list[Message]]) -> Message:
         """The message that was sent first."""
         sent: list[Message] = self._open(where, what, workflow_id, open)
         self._begin(where)

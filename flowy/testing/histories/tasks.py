@@ -120,8 +120,8 @@ class Tasks(Ledger):
         """The activity was not done in time.
 
         Args:
-            timeout_type: `"SCHEDULE_TO_START"` (must not have started), `"SCHEDULE_TO_CLOSE"` (started or
-                not), `"START_TO_CLOSE"` or `"HEARTBEAT"` (have it started, if it is not).
+            timeout_type: `"SCHEDULE_TO_START"` (must not have started), `"SCHEDULE_TO_CLOSE"` (started
+                or not), `"START_TO_CLOSE"` or `"HEARTBEAT"` (have it started, if it is not).
             details: of its last heartbeat.
         """
         where = "activity_timed_out"

@@ -144,9 +144,7 @@ class Chaos:
             if KINDS[kind] and name not in KINDS[kind]:
                 fits = ", ".join(sorted(KINDS[kind]))
                 raise UsageError(f"{kind!r} can't strike {name}; it can strike {fits}")
-        made = Injection(
-            self, kind, operations or KINDS[kind], times, after, probability, seed, events
-        )
+        made = Injection(self, kind, operations or KINDS[kind], times, after, probability, seed, events)
         with self._lock:
             self._injections.append(made)
         return made
@@ -166,9 +164,7 @@ class Chaos:
             return self._door(operation, request)
         return self._strike(struck, operation, request)
 
-    def _strike(
-        self, struck: Injection, operation: str, request: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _strike(self, struck: Injection, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         kind = struck.kind
         if kind == "throttle":
             raise Fault("ThrottlingException", "Rate exceeded")

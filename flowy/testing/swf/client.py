@@ -51,9 +51,7 @@ def session() -> botocore.session.Session:
 def make_client(door: Door, config: Config | None = None) -> Any:
     """A client of the service behind `door`; `config` is botocore's."""
     with _lock:
-        client = session().create_client(
-            "swf", region_name=REGION, endpoint_url=ENDPOINT, config=config
-        )
+        client = session().create_client("swf", region_name=REGION, endpoint_url=ENDPOINT, config=config)
 
     def send(request: Any, **_: Any) -> AWSResponse:
         target = _text(request.headers["X-Amz-Target"])

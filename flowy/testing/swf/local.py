@@ -31,7 +31,8 @@ class LocalSWF:
         limits: what the service allows; by default AWS's sizes and counts. AWS's rates
             (`ThrottlingException`) are only in it by default if the clock goes by itself: under a
             virtual clock, which stands while requests are made, each rate would be used up for good.
-        clock: a `VirtualClock` by default, which starts at the same time in each test, or a `SystemClock`.
+        clock: a `VirtualClock` by default, which starts at the same time in each test, or a
+            `SystemClock`.
         auto_advance: whether the virtual clock jumps to what is due next when everybody waits, so that
             nothing takes longer than its work. False: only `advance` moves it.
 

@@ -93,7 +93,7 @@ def greeting(url: str, host: str, store: StateFile | None) -> str:
     if host in LOCAL:
         reach = f"It listens on {host} only: other machines can't reach it."
     else:
-        reach = f"It listens on {host}: WHOEVER REACHES THIS MACHINE CAN USE IT, no signature is checked."
+        reach = f"It listens on {host}: WHOEVER REACHES THIS MACHINE CAN USE IT, unsigned."
     kept = f"State is kept in {store.path}." if store else "State is in memory, and gone with it."
     keys = "aws_access_key_id='local', aws_secret_access_key='local'"
     return f"""\
