@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("boto3", reason="the local SWF needs boto3, of the extra `swf`")
 
-from swf_scenarios import SCENARIOS, Bench, Seen
-from swf_table import CONFIG, MODEL, PAGE, declared_causes, page_with, played, tables
+from swf_scenarios import SCENARIOS, Seen
+from swf_table import CONFIG, MODEL, PAGE, Boto3Bench, declared_causes, page_with, played, tables
 
 from flowy.testing.swf import Service, VirtualClock
 from flowy.testing.swf.client import make_client
@@ -41,7 +41,7 @@ def test_story_in_process(name: str) -> None:
     permits = (lambda action, domain: action not in scenario.denied) if scenario.denied else None
     service = Service(clock=clock, limits=scenario.limits, permits=permits)
     here = Seen()
-    scenario.play(Bench(make_client(service.call, CONFIG), clock.advance, here))
+    scenario.play(Boto3Bench(make_client(service.call, CONFIG), clock.advance, here))
     assert here == played(name)
 
 

@@ -100,6 +100,9 @@ def attributes(event: Event) -> dict[str, Any]:
 class Bench:
     """A domain of its own on a service, and short words for what is done there."""
 
+    sends_unknown_members = True
+    """Whether the client sends members that the model does not have, which boto3 can't."""
+
     def __init__(self, client: Any, advance: Callable[[float], None], seen: Seen | None = None) -> None:
         """`advance` lets so many seconds pass, and what is due in them has happened then."""
         self.client = client
@@ -114,6 +117,7 @@ class Bench:
         except ClientError as error:
             self.seen.faults.add((operation, error.response["Error"]["Code"]))
             raise
+        response.pop("ResponseMetadata", None)  # boto3's own
         self.seen.operations.add(operation)
         return response
 
