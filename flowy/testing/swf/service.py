@@ -204,7 +204,7 @@ class Service:
                     response, item = hand_out(self._world, task, request)
                     self._waiters.hand_out(item)
                     return response
-                if self._world.time >= end:
+                if self._world.time >= waiter.end:
                     break
                 waiter.wait(self._world.deadlines.first())
                 self._catch_up()
