@@ -134,7 +134,7 @@ class Chaos:
         if not 0 <= probability <= 1:
             raise UsageError(f"inject(probability={probability!r}): a number from 0 to 1")
         for name, number, least in (("times", times, 1), ("after", after, 0), ("events", events, 1)):
-            if number is not None and (not isinstance(number, int) or number < least):
+            if number is not None and number < least:
                 raise UsageError(f"inject({name}={number!r}): a whole number from {least} on")
         names = (operation,) if isinstance(operation, str) else tuple(operation or ())
         operations = frozenset(camel_case(name) for name in names)
