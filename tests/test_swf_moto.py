@@ -52,7 +52,7 @@ import boto3
 import moto
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from moto.core.utils import unix_time
 from moto.swf.models import swf_backends
@@ -129,6 +129,8 @@ class BesideMoto:
         self.sides = Sides()
         self.chance = chance
         self.runs: dict[str, Side] = {}  # open, by workflow id
+        # Each run has a list of its own: moto would hand out the tasks of the run before.
+        self.lists: dict[str, Side] = {}
         self.ended: list[tuple[str, Side]] = []
         self.waiting: set[str] = set()  # with a decision task that nobody has
         self.deciding: dict[str, Side] = {}  # tokens, by workflow id
@@ -156,7 +158,7 @@ class BesideMoto:
     def pending(self, kind: str, workflow_id: str) -> int:
         """How many tasks wait, by our count: what moto counts is another thing."""
         count = getattr(self.sides.ours, f"count_pending_{kind}_tasks")
-        found: int = count(domain="d", taskList={"name": workflow_id})["count"]
+        found: int = count(domain="d", taskList=self.lists[workflow_id])["count"]
         return found
 
     # The registry.
@@ -169,7 +171,7 @@ class BesideMoto:
 
     def domain_operation(self) -> None:
         operation = self.pick(["register", "deprecate", "undeprecate"])
-        more = {"workflowExecutionRetentionPeriodInDays": "2"} if operation == "register" else {}
+        more: Side = {"workflowExecutionRetentionPeriodInDays": "2"} if operation == "register" else {}
         self.sides.both(f"{operation}_domain", name=self.pick(["e", "f"]), **more)
         found = self.sides.both("describe_domain", name=self.pick(["d", "e", "f"]))
         if found:
@@ -201,6 +203,7 @@ class BesideMoto:
 
     def start(self) -> None:
         workflow_id = self.pick(["w1", "w2", "w3"])
+        task_list = {"name": f"{workflow_id}-{len(self.ended)}"}
         settings: Side = {
             "childPolicy": "TERMINATE",
             "executionStartToCloseTimeout": self.pick(["3000", "150"]),
@@ -214,10 +217,11 @@ class BesideMoto:
             workflowId=workflow_id,
             workflowType=self.pick([WORKFLOW, WORKFLOW, WORKFLOW, *TYPES]),
             input=self.pick(TEXTS),
-            taskList={"name": workflow_id},
+            taskList=task_list,
             **settings,
         )
         if started:
+            self.lists[workflow_id] = task_list
             self.runs[workflow_id] = {side: answer["runId"] for side, answer in started.items()}
             self.waiting.add(workflow_id)
             self.scheduled[workflow_id] = 0
@@ -263,7 +267,7 @@ class BesideMoto:
         workflow_id = self.pick(sorted(self.waiting - set(self.deciding)))
         if workflow_id is None:
             return
-        found = self.sides.both("poll_for_decision_task", domain="d", taskList={"name": workflow_id})
+        found = self.sides.both("poll_for_decision_task", domain="d", taskList=self.lists[workflow_id])
         assert found["ours"]["startedEventId"] == found["theirs"]["startedEventId"]
         assert found["ours"]["workflowType"] == found["theirs"]["workflowType"]
         if previous := found["theirs"].get("previousStartedEventId"):
@@ -325,7 +329,7 @@ class BesideMoto:
             attributes = {"timerId": number, "startToFireTimeout": "100000", "control": "c"}
             return [{"decisionType": "StartTimer", "startTimerDecisionAttributes": attributes}]
         kind = {"name": "Unknown", "version": "1"} if part == "unknown" else TYPES[0]
-        one = activity(number, workflow_id, kind)
+        one = activity(number, self.lists[workflow_id]["name"], kind)
         return [one, one] if part == "twice" else [one]
 
     # Workers.
@@ -335,7 +339,7 @@ class BesideMoto:
         if workflow_id is None:
             return
         found = self.sides.both(
-            "poll_for_activity_task", domain="d", taskList={"name": workflow_id}, identity="me"
+            "poll_for_activity_task", domain="d", taskList=self.lists[workflow_id], identity="me"
         )
         for same in ("activityId", "activityType", "startedEventId", "input"):
             assert found["ours"].get(same) == found["theirs"].get(same)
@@ -450,6 +454,7 @@ met: set[str] = set()  # types of events
     max_examples=1000 if LONG else 40,
     deadline=None,
     derandomize=not LONG,
+    phases=tuple(Phase) if LONG else (Phase.explicit, Phase.generate),  # to shrink takes minutes
     suppress_health_check=list(HealthCheck),
 )
 def test_random_operations_have_the_same_outcomes(seed: int, length: int) -> None:
