@@ -445,13 +445,32 @@ STEPS = [
     *["type_operation", "domain_operation", "describe_type", "list_types", "list_open", "terminate"],
 ]
 LONG = bool(os.environ.get("FLOWY_LONG"))
-met: set[str] = set()  # types of events
+RIGHT = {
+    "WorkflowExecutionStarted",
+    "WorkflowExecutionSignaled",
+    "WorkflowExecutionTerminated",
+    "WorkflowExecutionTimedOut",
+    "WorkflowExecutionCompleted",
+    "WorkflowExecutionFailed",
+    "WorkflowExecutionCanceled",
+    "DecisionTaskScheduled",
+    "DecisionTaskStarted",
+    "DecisionTaskCompleted",
+    "DecisionTaskTimedOut",
+    "ActivityTaskScheduled",
+    "ActivityTaskStarted",
+    "ActivityTaskCompleted",
+    "ActivityTaskFailed",
+    "ScheduleActivityTaskFailed",
+    "MarkerRecorded",
+    "TimerStarted",
+}
 
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 1 << 32), length=st.integers(20, 80))
 @settings(
-    max_examples=1000 if LONG else 40,
+    max_examples=1000 if LONG else 25,
     deadline=None,
     derandomize=not LONG,
     phases=tuple(Phase) if LONG else (Phase.explicit, Phase.generate),  # to shrink takes minutes
@@ -459,40 +478,30 @@ met: set[str] = set()  # types of events
 )
 def test_random_operations_have_the_same_outcomes(seed: int, length: int) -> None:
     """The length shrinks to the first step that differs; the steps are the seed's."""
+    play(seed, length)
+
+
+def play(seed: int, length: int) -> set[str]:
+    """Do so many steps, and compare all; the types of the events that came of them."""
     beside = BesideMoto(random.Random(seed))
     try:
         beside.step("start")
         for _ in range(length):
             beside.step(beside.pick(STEPS))
-        met.update(beside.compare_histories())
+        return beside.compare_histories()
     finally:
         beside.sides.close()
 
 
-def test_the_random_operations_were_of_all_kinds() -> None:
-    """Those above, which must have been run, met every type of event that moto has right."""
-    if not met:
-        pytest.skip("the random operations were not run")
-    assert met == {
-        "WorkflowExecutionStarted",
-        "WorkflowExecutionSignaled",
-        "WorkflowExecutionTerminated",
-        "WorkflowExecutionTimedOut",
-        "WorkflowExecutionCompleted",
-        "WorkflowExecutionFailed",
-        "WorkflowExecutionCanceled",
-        "DecisionTaskScheduled",
-        "DecisionTaskStarted",
-        "DecisionTaskCompleted",
-        "DecisionTaskTimedOut",
-        "ActivityTaskScheduled",
-        "ActivityTaskStarted",
-        "ActivityTaskCompleted",
-        "ActivityTaskFailed",
-        "ScheduleActivityTaskFailed",
-        "MarkerRecorded",
-        "TimerStarted",
-    }
+@pytest.mark.slow
+def test_random_operations_are_of_all_kinds() -> None:
+    """Not many of them meet every type of event that moto has right."""
+    met: set[str] = set()
+    for seed in range(100):
+        met |= play(seed, 80)
+        if len(met) >= len(RIGHT):
+            break
+    assert met == RIGHT
 
 
 @pytest.fixture
