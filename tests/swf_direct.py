@@ -1,10 +1,12 @@
 """A client in the manner of boto3's that goes straight to the local SWF, and checks what comes back.
 
-Owns: `Direct`. Neighbours: `swf_scenarios`, which are played through it.
+Owns: `Direct`; and `Kept`, which keeps a service's state from what it tells of its changes. Neighbours:
+`swf_scenarios`, which are played through it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,6 +17,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from flowy.testing.swf import Fault
+from flowy.testing.swf.service import Changes
 
 MODEL = Loader().load_service_model("swf", "service-2")
 _SERVICE = ServiceModel(MODEL)
@@ -39,6 +42,36 @@ def check_response(operation: str, response: dict[str, Any]) -> None:
         return
     report = ParamValidator().validate(response, shape)
     assert not report.has_errors(), report.generate_report()
+
+
+class Kept:
+    """What is kept of a service, from its changes alone."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, dict[str, Any]] = {}
+        self.events: dict[str, list[Any]] = {}
+        self.written = 0
+
+    def __call__(self, changes: Changes) -> None:
+        told = json.loads(json.dumps([[*key, record] for key, record in changes.records.items()]))
+        for table, key, record in told:
+            self.written += 1
+            if record is not None:
+                self.records.setdefault(table, {})[key] = record
+                if table == "executions":
+                    self.events.setdefault(key, [])
+            else:
+                self.records.get(table, {}).pop(key, None)
+                if table == "executions":
+                    self.events.pop(key, None)
+        for run_id, event in changes.events:
+            self.written += 1
+            if run_id in self.events:
+                self.events[run_id].append(json.loads(json.dumps(event)))
+
+    def state(self) -> dict[str, Any]:
+        records = {table: rows for table, rows in self.records.items() if rows}
+        return {"records": records, "events": self.events}
 
 
 class Direct:

@@ -14,42 +14,11 @@ import pytest
 
 pytest.importorskip("botocore", reason="the local SWF needs botocore, of the extra `swf`")
 
-from swf_direct import Direct
+from swf_direct import Direct, Kept
 from swf_scenarios import SCENARIOS, Bench
 
 from flowy import UsageError
 from flowy.testing.swf import Limits, Service, VirtualClock
-from flowy.testing.swf.service import Changes
-
-
-class Kept:
-    """What is kept of a service, from its changes alone."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, dict[str, Any]] = {}
-        self.events: dict[str, list[Any]] = {}
-        self.written = 0
-
-    def __call__(self, changes: Changes) -> None:
-        told = json.loads(json.dumps([[*key, record] for key, record in changes.records.items()]))
-        for table, key, record in told:
-            self.written += 1
-            if record is not None:
-                self.records.setdefault(table, {})[key] = record
-                if table == "executions":
-                    self.events.setdefault(key, [])
-            else:
-                self.records.get(table, {}).pop(key, None)
-                if table == "executions":
-                    self.events.pop(key, None)
-        for run_id, event in changes.events:
-            self.written += 1
-            if run_id in self.events:
-                self.events[run_id].append(json.loads(json.dumps(event)))
-
-    def state(self) -> dict[str, Any]:
-        records = {table: rows for table, rows in self.records.items() if rows}
-        return {"records": records, "events": self.events}
 
 
 class Restarting:

@@ -188,6 +188,10 @@ def heartbeat(bench: Bench) -> None:
     assert said["details"] == "at 4"
     with bench.refused("UnknownResourceFault"):
         bench.call("RecordActivityTaskHeartbeat", taskToken=task["taskToken"])
+    bench.decide(schedule("b"))
+    bench.call("RecordActivityTaskHeartbeat", taskToken=bench.work()["taskToken"])
+    bench.here("TerminateWorkflowExecution", workflowId="one")
+    assert bench.status("one", run_id) == "TERMINATED"
 
 
 @scenario()

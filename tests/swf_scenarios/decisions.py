@@ -130,6 +130,24 @@ def own_list_while_news_waits(bench: Bench) -> None:
 
 
 @scenario()
+def own_list_after_long_thought(bench: Bench) -> None:
+    """The time to start a task counts from when it can be had."""
+    bench.set_up()
+    run_id = bench.start()
+    bench.decide(taskList={"name": "own"}, taskListScheduleToStartTimeout="5")
+    bench.here("SignalWorkflowExecution", workflowId="one", signalName="s")
+    task = bench.poll("own")
+    bench.here("SignalWorkflowExecution", workflowId="one", signalName="s")
+    bench.advance(20)
+    bench.respond(task)
+    bench.advance(4.9)
+    assert bench.waiting("Decision", "own") == 1
+    bench.advance(0.1)
+    said, _ = bench.latest("one", run_id, "DecisionTaskTimedOut", "DecisionTaskScheduled")
+    assert said["timeoutType"] == "SCHEDULE_TO_START"
+
+
+@scenario()
 def news_only(bench: Bench) -> None:
     """`startAtPreviousStartedEvent`: only what a decider that was there has not seen."""
     bench.set_up()

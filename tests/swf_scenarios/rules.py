@@ -74,6 +74,12 @@ def events(bench: Bench) -> None:
     assert history[-1]["eventType"] == "WorkflowExecutionTerminated"
     assert attributes(history[-1])["cause"] == "EVENT_LIMIT_EXCEEDED"
     run_id = bench.start()
+    bench.decide(*(decision("RecordMarker", markerName="m") for _ in range(44)))
+    bench.here("SignalWorkflowExecution", workflowId="one", signalName="s")
+    history = bench.history("one", run_id)  # the last event but one would have made a decision task
+    assert len(history) == 50
+    assert attributes(history[-1])["cause"] == "EVENT_LIMIT_EXCEEDED"
+    run_id = bench.start()
     bench.decide(*(decision("RecordMarker", markerName="m") for _ in range(100)))
     history = bench.history("one", run_id)  # in the middle of what a decider decided
     assert len(history) == 50

@@ -287,7 +287,7 @@ def decide(world: World, execution: Execution, decisions: list[Said], completed:
     execution.deciding = True
     execution.wanting = False
     for decision in decisions:
-        if world.overfull:
+        if execution in world.overfull:
             break  # it is about to be terminated for the length of its history
         kind = decision["decisionType"]
         row = DECISIONS[kind]

@@ -60,6 +60,8 @@ def close(
     world.deadlines.cancel(execution.deadline)
     for item in execution.opened():
         disarm(world, item)
+    for activity in execution.activities.values():
+        forget_beats(world, execution, activity)
     world.append(execution, event_type, said)
     world.closes += 1
     execution.close_number = world.closes
@@ -120,6 +122,8 @@ def need_decision(world: World, execution: Execution) -> None:
     if execution.deciding:
         execution.wanting = True
         return
+    if execution in world.overfull:
+        return  # its next event is its end
     settings = execution.said
     override = execution.override
     said: Attributes = {"taskList": {"name": override[0]} if override else settings["taskList"]}
@@ -225,10 +229,15 @@ def close_activity(
 ) -> None:
     """Close an activity by this event."""
     disarm(world, activity)
-    if activity.beat_at:
-        world.drop("heartbeats", beat_key(execution, activity))
+    forget_beats(world, execution, activity)
     world.append(execution, event_type, said)
     need_decision(world, execution)
+
+
+def forget_beats(world: World, execution: Execution, activity: Activity) -> None:
+    """Keep the latest heartbeat of an activity no more."""
+    if activity.beat_at:
+        world.drop("heartbeats", beat_key(execution, activity))
 
 
 def beat_key(execution: Execution, activity: Activity) -> str:

@@ -123,10 +123,8 @@ def _child_closed(world: World, said: Said) -> None:
 
 def _child_policy(world: World, said: Said) -> None:
     child = world.find(said["domain"], said["workflowId"], None)
-    if child is None or child.said.get("parentInitiatedEventId") != said["initiatedEventId"]:
-        return
-    parent = child.said.get("parentWorkflowExecution")
-    if parent is None or parent["runId"] != said["from"]:
+    parent = child.said.get("parentWorkflowExecution") if child is not None else None
+    if child is None or parent is None or parent["runId"] != said["from"]:
         return
     if said["policy"] == "TERMINATE":
         terminate(world, child, {"cause": "CHILD_POLICY_APPLIED"})
