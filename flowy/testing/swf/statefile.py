@@ -60,7 +60,7 @@ class StateFile:
         run("BEGIN EXCLUSIVE")  # fails at once if another service has the file
         (application,) = run("PRAGMA application_id").fetchone()
         (version,) = run("PRAGMA user_version").fetchone()
-        empty = not run("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+        empty = not run("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         if not (application == OURS or (empty and application == version == 0)):
             raise UsageError(
                 f"{self.path} is a database, but not the state of a local SWF: give another file"
