@@ -11,9 +11,7 @@ import dataclasses
 import functools
 import signal
 import sys
-import threading
 from collections.abc import Iterable
-from types import FrameType
 
 from flowy.errors import UsageError
 from flowy.testing.swf.chaos import KINDS, Chaos
@@ -23,6 +21,7 @@ from flowy.testing.swf.limits import Limits
 from flowy.testing.swf.service import Service
 from flowy.testing.swf.statefile import StateFile
 
+ENDS = (signal.SIGINT, signal.SIGTERM)
 LOCAL = ("127.0.0.1", "::1", "localhost")
 SETTABLE = {
     field.name: type(getattr(Limits(), field.name))
@@ -66,24 +65,20 @@ def _serve(
     chaos = Chaos(functools.partial(service.call, alive=client_is_there))
     for kind, probability in faults.items():
         chaos.inject(kind, probability=probability)
+    # Blocked before there are threads, and waited for: the kernel may give a signal to any thread, and
+    # Python's handler would run when the main thread wakes by itself, which it does not.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
-        server = Server(chaos.call, host, port, wake=service.wake)
+        with Server(chaos.call, host, port, wake=service.wake) as server:
+            print(greeting(server.endpoint_url, host, store), flush=True)
+            signal.sigwait(ENDS)
+    except BrokenPipeError:
+        raise  # whoever read what we print has gone: for `cli`
     except (OSError, OverflowError) as error:
         print(f"flowy swf serve: can't listen on {host} port {port}: {error}", file=sys.stderr)
         return 1
-    ended = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with server:
-            print(greeting(server.endpoint_url, host, store), flush=True)
-            ended.wait()
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     print("ended", flush=True)
     return 0
 
