@@ -1,8 +1,8 @@
 """The command line: `flowy` and `python -m flowy`.
 
 Owns the options and the exit status. Knows nothing of what a command does: each is a function
-elsewhere, imported only when it is asked for. Its neighbours are `__main__`, which calls it, and
-`demo`, the first of the commands.
+elsewhere, imported only when it is asked for. Its neighbours are `__main__`, which calls it, and the
+commands: `demo`, and `testing.swf.serve`.
 
 Exit status: 0 if all went well, 1 if the command failed, 2 for wrong options, 130 if interrupted.
 """
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: `sys.argv[1:]`) and return the exit status."""
     options = parser().parse_args(argv)
     try:
-        status = run_demo(options)
+        status: int = options.run(options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -45,13 +45,63 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--no-compare", action="store_true", help="do not run it as plain Python for comparison"
     )
+    demo.set_defaults(run=run_demo)
+    add_swf(commands.add_parser("swf", help="Amazon SWF on this machine, to develop against"))
     return top
+
+
+def add_swf(swf: argparse.ArgumentParser) -> None:
+    commands = swf.add_subparsers(dest="swf_command", metavar="command", required=True)
+    serve = commands.add_parser("serve", help="serve a local SWF for boto3, until Ctrl-C")
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="where to listen; default: 127.0.0.1, this machine only"
+    )
+    serve.add_argument("--port", type=port, default=8477, help="default: 8477; 0 takes any that is free")
+    serve.add_argument(
+        "--state", metavar="FILE", help="keep all state in this SQLite file, and go on from it"
+    )
+    serve.add_argument(
+        "--limits", nargs="+", default=[], metavar="NAME=N", help="such as events=1000; default: AWS's"
+    )
+    serve.add_argument("--no-throttling", action="store_true", help="as many requests a second as come")
+    serve.add_argument(
+        "--faults",
+        nargs="+",
+        default=[],
+        metavar="KIND=P",
+        help="make calls fail, such as throttle=0.05",
+    )
+    serve.set_defaults(run=run_swf_serve)
 
 
 def run_demo(options: argparse.Namespace) -> int:
     from flowy.demo import demo
 
     return demo(limit=options.limit, workers=options.workers, compare=not options.no_compare)
+
+
+def run_swf_serve(options: argparse.Namespace) -> int:
+    try:
+        from flowy.testing.swf.serve import serve
+    except ImportError as error:
+        print(f"flowy swf serve: {error}", file=sys.stderr)
+        return 1
+    return serve(
+        options.host,
+        options.port,
+        state=options.state,
+        limits=options.limits,
+        throttling=not options.no_throttling,
+        faults=options.faults,
+    )
+
+
+def port(text: str) -> int:
+    """An option that is a TCP port."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, not {number}")
+    return number
 
 
 def positive(text: str) -> int:

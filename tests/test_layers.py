@@ -27,15 +27,25 @@ LAYERS = {
         (
             "errors events",
             "_sched _loop _lifeline _swallowed serialization",
-            "results config options activity replay",
+            "results config options activity replay"
+            " testing.histories testing.histories.ledger testing.histories.tasks"
+            " testing.histories.lambdas testing.histories.others",
             "clock local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf",
-            "local.engine local.driver plain",
-            "__init__ __main__ cli demo _version",
+            " local.large local.segments local.shelf"
+            " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
+            " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
+            " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"
+            " testing.swf.requests testing.swf.service testing.swf.store testing.swf.tasklists"
+            " testing.swf.tasks testing.swf.tokens testing.swf.visibility testing.swf.waiting"
+            " testing.swf.world",
+            "local.engine local.driver plain testing.swf.local testing.swf.serve"
+            " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
+            " testing.swf.wire",
+            "__init__ __main__ cli demo _version testing testing.swf",
         )
     )
     for module in modules.split()
@@ -56,9 +66,9 @@ ROOMS = {
     "os.posix_spawnp": PROCESSES,
     "os.popen": PROCESSES,
     "os.system": PROCESSES,
-    "sqlite3": NOBODY,
+    "sqlite3": frozenset({"testing.swf.statefile"}),
     "boto3": NOBODY,
-    "botocore": NOBODY,
+    "botocore": frozenset({"testing.swf.client", "testing.swf.local", "testing.swf.model"}),
     "time": OUTSIDE,
     "datetime.date.today": OUTSIDE,
     "datetime.datetime.now": OUTSIDE,
