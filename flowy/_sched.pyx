@@ -1780,11 +1780,10 @@ cdef class Run:
         return id
 
     cdef int note_line(self, int32_t id) except -1:
-        """Remember which line of the user's code asked for a node."""
-        try:
-            frame = sys._getframe()
-        except ValueError:                           # no Python frame below: the core asks, for a reducer
+        """Remember which line of the user's code asked for a node; of what the core asks for there is none."""
+        if current() is not self:
             return 0
+        frame = sys._getframe()
         while frame is not None and frame.f_globals.get("__name__", "").startswith("flowy."):
             frame = frame.f_back
         if frame is not None:

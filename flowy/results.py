@@ -1,8 +1,8 @@
 """The verbs of workflow code: what to do with results besides passing them on.
 
 Owns: `wait`, `first`, `finish_order`, `parallel_reduce`, `map`, `restart`, `cancel`, `signal`,
-`send_signal`, `side_effect`, `changed`, `continue_suggested`. Each means the same with and without an engine: given plain values only, it is plain
-Python; given results, it works in the graph of their run.
+`send_signal`, `side_effect`, `changed`, `continue_suggested`. Each means the same with and without an
+engine: given plain values only, it is plain Python; given results, it works in the graph of their run.
 
 May not know: engines, clocks, processes. The meaning itself is in the core (`_sched`); the verbs that
 need a clock are in `clock`.

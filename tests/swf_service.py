@@ -49,16 +49,29 @@ class Execution:
         self.previous = 0
         self.again = False  # another decision task follows the open one
         self.ids: set[str] = set()
-        self.add("WorkflowExecutionStarted", childPolicy="TERMINATE", taskList={"name": "tl"},
-                 executionStartToCloseTimeout="3600", taskStartToCloseTimeout="10",
-                 workflowType=type, parentInitiatedEventId=0, **started)
+        self.add(
+            "WorkflowExecutionStarted",
+            childPolicy="TERMINATE",
+            taskList={"name": "tl"},
+            executionStartToCloseTimeout="3600",
+            taskStartToCloseTimeout="10",
+            workflowType=type,
+            parentInitiatedEventId=0,
+            **started,
+        )
         self.wake()
 
     def add(self, type: str, **says: Any) -> int:
         self.service.clock += 0.25
         name = f"{type[0].lower()}{type[1:]}EventAttributes"
-        self.events.append({"eventId": len(self.events) + 1, "eventType": type,
-                            "eventTimestamp": self.service.clock, name: says})
+        self.events.append(
+            {
+                "eventId": len(self.events) + 1,
+                "eventType": type,
+                "eventTimestamp": self.service.clock,
+                name: says,
+            }
+        )
         return len(self.events)
 
     def happen(self, type: str, **says: Any) -> int:
@@ -81,15 +94,23 @@ class Execution:
         assert self.scheduled
         assert not self.taken
         self.taken = self.add("DecisionTaskStarted", scheduledEventId=self.scheduled)
-        return {"taskToken": f"{self.run_id} {self.taken}", "startedEventId": self.taken,
-                "previousStartedEventId": self.previous, "workflowType": self.type,
-                "workflowExecution": {"workflowId": self.workflow_id, "runId": self.run_id},
-                "events": json.loads(json.dumps(self.events))}
+        return {
+            "taskToken": f"{self.run_id} {self.taken}",
+            "startedEventId": self.taken,
+            "previousStartedEventId": self.previous,
+            "workflowType": self.type,
+            "workflowExecution": {"workflowId": self.workflow_id, "runId": self.run_id},
+            "events": json.loads(json.dumps(self.events)),
+        }
 
     def lose(self) -> None:
         """The decider gave no answer."""
-        self.add("DecisionTaskTimedOut", scheduledEventId=self.scheduled, startedEventId=self.taken,
-                 timeoutType="START_TO_CLOSE")
+        self.add(
+            "DecisionTaskTimedOut",
+            scheduledEventId=self.scheduled,
+            startedEventId=self.taken,
+            timeoutType="START_TO_CLOSE",
+        )
         self.scheduled = self.taken = 0
         self.again = False
         self.wake()
@@ -99,18 +120,23 @@ class Execution:
         assert len(decisions) <= 100
         assert len(json.dumps(decisions)) < 1_000_000
         says = {"executionContext": context} if context else {}
-        done = self.add("DecisionTaskCompleted", scheduledEventId=self.scheduled,
-                        startedEventId=self.taken, **says)
+        done = self.add(
+            "DecisionTaskCompleted", scheduledEventId=self.scheduled, startedEventId=self.taken, **says
+        )
         self.previous, self.scheduled, self.taken = self.taken, 0, 0
         unhandled, self.again = self.again, False
         failed = False
         for number, decision in enumerate(decisions):
             type = decision["decisionType"]
             says = attributes(decision)
-            if type.endswith("WorkflowExecution") and not type.startswith(("Start", "Signal", "Request")):
+            if type.endswith("WorkflowExecution") and not type.startswith(
+                ("Start", "Signal", "Request")
+            ):
                 assert number == len(decisions) - 1, "a close decision must be the last"
                 if unhandled:
-                    self.add(f"{type}Failed", cause="UNHANDLED_DECISION", decisionTaskCompletedEventId=done)
+                    self.add(
+                        f"{type}Failed", cause="UNHANDLED_DECISION", decisionTaskCompletedEventId=done
+                    )
                 else:
                     self.close(type, says, done)
                 continue
@@ -126,13 +152,19 @@ class Execution:
         if len(self.activities) >= MOST_OPEN:
             cause = "OPEN_ACTIVITIES_LIMIT_EXCEEDED"
         if cause or says["activityType"]["name"] == "missing":
-            self.add("ScheduleActivityTaskFailed", activityId=id, activityType=says["activityType"],
-                     cause=cause or "ACTIVITY_TYPE_DOES_NOT_EXIST", decisionTaskCompletedEventId=done)
+            self.add(
+                "ScheduleActivityTaskFailed",
+                activityId=id,
+                activityType=says["activityType"],
+                cause=cause or "ACTIVITY_TYPE_DOES_NOT_EXIST",
+                decisionTaskCompletedEventId=done,
+            )
             return True
         assert id not in self.ids, f"{id} was scheduled twice"
         self.ids.add(id)
-        at = self.add("ActivityTaskScheduled", taskList={"name": "tl"}, decisionTaskCompletedEventId=done,
-                      **says)
+        at = self.add(
+            "ActivityTaskScheduled", taskList={"name": "tl"}, decisionTaskCompletedEventId=done, **says
+        )
         self.activities[at] = {**says, "started": 0, "cancel": 0}
         return False
 
@@ -141,8 +173,12 @@ class Execution:
         assert id not in self.timers
         assert says["startToFireTimeout"].isdigit()
         if len(self.timers) >= MOST_OPEN or (not id.startswith("@more") and self.service.refusal()):
-            self.add("StartTimerFailed", timerId=id, cause="TIMER_CREATION_RATE_EXCEEDED",
-                     decisionTaskCompletedEventId=done)
+            self.add(
+                "StartTimerFailed",
+                timerId=id,
+                cause="TIMER_CREATION_RATE_EXCEEDED",
+                decisionTaskCompletedEventId=done,
+            )
             return True
         self.timers[id] = self.add("TimerStarted", decisionTaskCompletedEventId=done, **says)
         self.due[id] = int(says["startToFireTimeout"])
@@ -151,15 +187,25 @@ class Execution:
     def StartChildWorkflowExecution(self, says: dict[str, Any], done: int) -> bool:
         id, type = says["workflowId"], says["workflowType"]
         if self.service.refusal():
-            self.add("StartChildWorkflowExecutionFailed", workflowId=id, workflowType=type,
-                     cause="CHILD_CREATION_RATE_EXCEEDED", initiatedEventId=0,
-                     decisionTaskCompletedEventId=done)
+            self.add(
+                "StartChildWorkflowExecutionFailed",
+                workflowId=id,
+                workflowType=type,
+                cause="CHILD_CREATION_RATE_EXCEEDED",
+                initiatedEventId=0,
+                decisionTaskCompletedEventId=done,
+            )
             return True
         assert not set(id) & set(":/|")
         assert id not in self.service.ids, f"{id} was started twice"
         self.service.ids.add(id)
-        initiated = self.add("StartChildWorkflowExecutionInitiated", childPolicy="TERMINATE",
-                             taskList={"name": "tl"}, decisionTaskCompletedEventId=done, **says)
+        initiated = self.add(
+            "StartChildWorkflowExecutionInitiated",
+            childPolicy="TERMINATE",
+            taskList={"name": "tl"},
+            decisionTaskCompletedEventId=done,
+            **says,
+        )
         child = self.service.start(id, type, input=says.get("input"))
         child.parent = (self, initiated)
         self.children[initiated] = child
@@ -167,8 +213,10 @@ class Execution:
         return False
 
     def names(self) -> dict[str, Any]:
-        return {"workflowType": self.type,
-                "workflowExecution": {"workflowId": self.workflow_id, "runId": self.run_id}}
+        return {
+            "workflowType": self.type,
+            "workflowExecution": {"workflowId": self.workflow_id, "runId": self.run_id},
+        }
 
     def RecordMarker(self, says: dict[str, Any], done: int) -> bool:
         self.add("MarkerRecorded", decisionTaskCompletedEventId=done, **says)
@@ -177,70 +225,112 @@ class Execution:
     def CancelTimer(self, says: dict[str, Any], done: int) -> bool:
         id = says["timerId"]
         if id not in self.timers:
-            self.add("CancelTimerFailed", timerId=id, cause="TIMER_ID_UNKNOWN",
-                     decisionTaskCompletedEventId=done)
+            self.add(
+                "CancelTimerFailed",
+                timerId=id,
+                cause="TIMER_ID_UNKNOWN",
+                decisionTaskCompletedEventId=done,
+            )
             return True
         self.due.pop(id)
-        self.add("TimerCanceled", timerId=id, startedEventId=self.timers.pop(id),
-                 decisionTaskCompletedEventId=done)
+        self.add(
+            "TimerCanceled",
+            timerId=id,
+            startedEventId=self.timers.pop(id),
+            decisionTaskCompletedEventId=done,
+        )
         return False
 
     def RequestCancelActivityTask(self, says: dict[str, Any], done: int) -> bool:
         id = says["activityId"]
         for at, activity in self.activities.items():
             if activity["activityId"] == id:
-                asked = self.add("ActivityTaskCancelRequested", activityId=id,
-                                 decisionTaskCompletedEventId=done)
+                asked = self.add(
+                    "ActivityTaskCancelRequested", activityId=id, decisionTaskCompletedEventId=done
+                )
                 activity["cancel"] = asked
                 if not activity["started"]:
                     del self.activities[at]
-                    self.happen("ActivityTaskCanceled", scheduledEventId=at, startedEventId=0,
-                                latestCancelRequestedEventId=asked)
+                    self.happen(
+                        "ActivityTaskCanceled",
+                        scheduledEventId=at,
+                        startedEventId=0,
+                        latestCancelRequestedEventId=asked,
+                    )
                 return False
-        self.add("RequestCancelActivityTaskFailed", activityId=id, cause="ACTIVITY_ID_UNKNOWN",
-                 decisionTaskCompletedEventId=done)
+        self.add(
+            "RequestCancelActivityTaskFailed",
+            activityId=id,
+            cause="ACTIVITY_ID_UNKNOWN",
+            decisionTaskCompletedEventId=done,
+        )
         return True
 
     def RequestCancelExternalWorkflowExecution(self, says: dict[str, Any], done: int) -> bool:
-        at = self.add("RequestCancelExternalWorkflowExecutionInitiated", decisionTaskCompletedEventId=done,
-                      **says)
+        at = self.add(
+            "RequestCancelExternalWorkflowExecutionInitiated", decisionTaskCompletedEventId=done, **says
+        )
         other = self.service.find(says["workflowId"])
         if other is None:
-            self.happen("RequestCancelExternalWorkflowExecutionFailed", initiatedEventId=at,
-                        cause="UNKNOWN_EXTERNAL_WORKFLOW_EXECUTION", decisionTaskCompletedEventId=done,
-                        **says)
+            self.happen(
+                "RequestCancelExternalWorkflowExecutionFailed",
+                initiatedEventId=at,
+                cause="UNKNOWN_EXTERNAL_WORKFLOW_EXECUTION",
+                decisionTaskCompletedEventId=done,
+                **says,
+            )
             return False
         other.happen("WorkflowExecutionCancelRequested", externalInitiatedEventId=at)
-        self.happen("ExternalWorkflowExecutionCancelRequested", initiatedEventId=at,
-                    workflowExecution=other.names()["workflowExecution"])
+        self.happen(
+            "ExternalWorkflowExecutionCancelRequested",
+            initiatedEventId=at,
+            workflowExecution=other.names()["workflowExecution"],
+        )
         return False
 
     def SignalExternalWorkflowExecution(self, says: dict[str, Any], done: int) -> bool:
-        at = self.add("SignalExternalWorkflowExecutionInitiated", decisionTaskCompletedEventId=done, **says)
+        at = self.add(
+            "SignalExternalWorkflowExecutionInitiated", decisionTaskCompletedEventId=done, **says
+        )
         other = self.service.find(says["workflowId"])
         if other is None:
             del says["signalName"], says["input"]
-            self.happen("SignalExternalWorkflowExecutionFailed", initiatedEventId=at,
-                        cause="UNKNOWN_EXTERNAL_WORKFLOW_EXECUTION", decisionTaskCompletedEventId=done,
-                        **says)
+            self.happen(
+                "SignalExternalWorkflowExecutionFailed",
+                initiatedEventId=at,
+                cause="UNKNOWN_EXTERNAL_WORKFLOW_EXECUTION",
+                decisionTaskCompletedEventId=done,
+                **says,
+            )
             return False
         other.happen("WorkflowExecutionSignaled", signalName=says["signalName"], input=says["input"])
-        self.happen("ExternalWorkflowExecutionSignaled", initiatedEventId=at,
-                    workflowExecution=other.names()["workflowExecution"])
+        self.happen(
+            "ExternalWorkflowExecutionSignaled",
+            initiatedEventId=at,
+            workflowExecution=other.names()["workflowExecution"],
+        )
         return False
 
     def close(self, type: str, says: dict[str, Any], done: int) -> None:
-        name = {"CompleteWorkflowExecution": "Completed", "FailWorkflowExecution": "Failed",
-                "CancelWorkflowExecution": "Canceled",
-                "ContinueAsNewWorkflowExecution": "ContinuedAsNew"}[type]
+        name = {
+            "CompleteWorkflowExecution": "Completed",
+            "FailWorkflowExecution": "Failed",
+            "CancelWorkflowExecution": "Canceled",
+            "ContinueAsNewWorkflowExecution": "ContinuedAsNew",
+        }[type]
         self.closed = name
         if name == "ContinuedAsNew":
             says = {key: value for key, value in says.items() if key != "workflowTypeVersion"}
-            self.add("WorkflowExecutionContinuedAsNew", workflowType=self.type,
-                     newExecutionRunId=f"run-{self.service.runs + 1}", decisionTaskCompletedEventId=done,
-                     **says)
-            after = self.service.start(self.workflow_id, self.type, input=says["input"],
-                                       continuedExecutionRunId=self.run_id)
+            self.add(
+                "WorkflowExecutionContinuedAsNew",
+                workflowType=self.type,
+                newExecutionRunId=f"run-{self.service.runs + 1}",
+                decisionTaskCompletedEventId=done,
+                **says,
+            )
+            after = self.service.start(
+                self.workflow_id, self.type, input=says["input"], continuedExecutionRunId=self.run_id
+            )
             after.parent = self.parent
             if self.parent is not None:
                 self.parent[0].children[self.parent[1]] = after
@@ -249,8 +339,13 @@ class Execution:
         if self.parent is not None and not self.parent[0].closed:
             parent, initiated = self.parent
             del parent.children[initiated]
-            parent.happen(f"ChildWorkflowExecution{name}", initiatedEventId=initiated, startedEventId=0,
-                          **self.names(), **says)
+            parent.happen(
+                f"ChildWorkflowExecution{name}",
+                initiatedEventId=initiated,
+                startedEventId=0,
+                **self.names(),
+                **says,
+            )
 
     # what may come next
 
@@ -285,7 +380,9 @@ class Execution:
         else:
             del self.activities[at]
             how, text = self.service.work(activity["activityType"]["name"], activity["input"])
-            self.happen(f"ActivityTask{how}", **{"result" if how == "Completed" else "reason": text}, **ends)
+            self.happen(
+                f"ActivityTask{how}", **{"result" if how == "Completed" else "reason": text}, **ends
+            )
 
 
 class Service:
@@ -312,8 +409,12 @@ class Service:
         return "ACTIVITY_CREATION_RATE_EXCEEDED" if self.faults and self.chance.random() < 0.15 else ""
 
 
-def play(service: Service, decide: Callable[[Execution, dict[str, Any]], list[dict[str, Any]]],
-         signals: tuple[str, ...] = (), limit: int = 20_000) -> None:
+def play(
+    service: Service,
+    decide: Callable[[Execution, dict[str, Any]], list[dict[str, Any]]],
+    signals: tuple[str, ...] = (),
+    limit: int = 20_000,
+) -> None:
     """Run all executions to their end; where nothing can move any more, send the next signal."""
     chance, sent = service.chance, 0
     for _ in range(limit):
@@ -338,7 +439,8 @@ def play(service: Service, decide: Callable[[Execution, dict[str, Any]], list[di
         else:
             assert signals, "nothing can move any more"
             for execution in alive:
-                execution.happen("WorkflowExecutionSignaled", signalName=signals[sent % len(signals)],
-                                 input=str(sent))
+                execution.happen(
+                    "WorkflowExecutionSignaled", signalName=signals[sent % len(signals)], input=str(sent)
+                )
             sent += 1
     raise AssertionError("the executions do not end")

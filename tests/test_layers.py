@@ -27,13 +27,15 @@ LAYERS = {
         (
             "errors events",
             "_sched _loop _lifeline serialization",
-            "results config options activity replay",
-            "clock local local.pool local.process local.worker local.executors local.batch"
+            "results config options activity replay"
+            " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
+            " swf.serialization",
+            "clock swf.stores local local.pool local.process local.worker local.executors local.batch"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
             " local.large local.segments local.shelf",
-            "local.engine local.driver plain",
+            "local.engine local.driver plain swf swf.decider swf.kept swf.replaying",
             "__init__ __main__ cli demo _version",
         )
     )

@@ -9,6 +9,7 @@ from flowy.swf.decisions import Decisions, Limits
 from flowy.swf.history import Incomplete
 from flowy.swf.kept import KeptRuns
 from flowy.swf.payloads import Payloads
+from flowy.swf.replaying import Replayed, replay
 from flowy.swf.stores import FolderPayloads
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "KeptRuns",
     "Limits",
     "Payloads",
+    "Replayed",
     "SWFActivityConfig",
     "SWFWorkflowConfig",
     "SWFWorkflowWorker",
+    "replay",
 ]

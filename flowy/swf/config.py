@@ -12,10 +12,10 @@ from __future__ import annotations
 import keyword
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from flowy.errors import UsageError
-from flowy.options import Delays, Retry, make_options
+from flowy.errors import Failure, UsageError
+from flowy.options import make_options
 from flowy.swf import serialization
 
 __all__ = ["CATEGORIES", "Call", "SWFActivityConfig", "SWFWorkflowConfig", "TypeKey", "type_key"]
@@ -33,6 +33,16 @@ TypeKey = tuple[str, str]
 Function = Callable[..., Any]
 
 
+class Retries(Protocol):
+    """Whether there is another attempt, and when: `flowy.Retry` or a tuple of delays."""
+
+    def delay_before(self, attempt: int) -> float | None:
+        """Seconds before this attempt, counted from 0; None if there is none."""
+
+    def covers(self, failure: Failure) -> bool:
+        """Whether this failure is worth another attempt."""
+
+
 class Call(NamedTuple):
     """How a workflow reaches one dependency."""
 
@@ -42,7 +52,7 @@ class Call(NamedTuple):
     """Name and version; None where a replay takes what the history has."""
     attributes: Mapping[str, Any]
     """What each decision of it says beside its id and input."""
-    retry: Retry | Delays
+    retry: Retries
     dump: Callable[[tuple[Any, ...], Mapping[str, Any]], str]
     load: Callable[[str], Any]
 

@@ -18,10 +18,11 @@ from typing import Any
 from flowy.config import check_factory, check_fit, describe
 from flowy.errors import NondeterminismError, UsageError
 from flowy.swf.config import CATEGORIES, SWFWorkflowConfig, TypeKey, type_key
-from flowy.swf.decisions import UNKNOWN, Decisions, Limits, cut, write
+from flowy.swf.decisions import STANDARD, UNKNOWN, Decisions, Limits, cut, write
 from flowy.swf.execution import Execution, Workflow
 from flowy.swf.history import Event, Incomplete, attributes_of, check_contiguous, read_events
 from flowy.swf.kept import KeptRuns, run_key
+from flowy.swf.meanings import apply
 from flowy.swf.payloads import Payloads
 from flowy.swf.stores import FolderPayloads
 
@@ -63,7 +64,7 @@ class SWFWorkflowWorker:
         *,
         payloads: Payloads | str | os.PathLike[str] | None = None,
         keep: KeptRuns | int | None = 1000,
-        limits: Limits = Limits(),
+        limits: Limits = STANDARD,
         strict: bool = False,
     ) -> None:
         self.workflows: dict[TypeKey, Workflow] = {}
@@ -175,7 +176,7 @@ class SWFWorkflowWorker:
         self, execution: Execution, workflow: Workflow, key: tuple[str, str], events: list[Event]
     ) -> Decisions:
         try:
-            execution.apply(events)
+            apply(execution, events)
             made = execution.decisions()
         except NondeterminismError:
             execution.close()
@@ -192,7 +193,7 @@ class SWFWorkflowWorker:
         """Do it again, keeping the line of each call, for a better error."""
         again = self._make(workflow, key, lines=True)
         try:
-            again.apply(events)
+            apply(again, events)
         finally:
             again.close()
 
@@ -214,8 +215,8 @@ class SWFWorkflowWorker:
                 tries += kind == "TimerStarted"
                 waiting += (kind == "TimerStarted") - (kind in ("TimerFired", "TimerCanceled"))
         log.error(
-            "a decision task came for the workflow %s %s, which is not registered here (%s): it will come "
-            "again later. Register it, or give it a task list of its own",
+            "a decision task came for the workflow %s %s, which is not registered here (%s): it will "
+            "come again later. Register it, or give it a task list of its own",
             name,
             version,
             cut(known, 500),

@@ -4,11 +4,7 @@ Owns: `Command`, one thing that is to be decided; `Desk`, where commands wait fo
 come first served within each kind, so that no more is open than may be; and how commands become the
 dicts of `RespondDecisionTaskCompleted`, with texts cut where SWF would refuse them.
 
-May not know: histories, or why something is asked for. Its neighbour is `execution`.
-
-    asked ─> waiting ─> in flight ─> open ─> over
-                ^           │ the decision was lost, or had no room for it
-                └───────────┘
+May not know: histories, or why something is asked for. Its neighbour is `ledger`.
 """
 
 from __future__ import annotations
@@ -32,6 +28,7 @@ __all__ = [
     "NEXT",
     "OWN",
     "SIGNAL",
+    "STANDARD",
     "TASKS",
     "TIMER",
     "UNKNOWN",
@@ -59,8 +56,17 @@ ACTIVITY, CHILD, LAMBDA, TIMER, MARKER, SIGNAL, CANCEL, OWN, CLOSE = KINDS = (
 """`OWN` are timers that only bring another decision."""
 TASKS = (ACTIVITY, CHILD, LAMBDA)
 
-WAITING, FLYING, OPEN, OVER, WITHDRAWN = "waiting", "in flight", "open", "over", "withdrawn"
+WAITING, FLYING, OPEN, OVER, REFUSED, WITHDRAWN = (
+    "waiting",
+    "in flight",
+    "open",
+    "over",
+    "refused",
+    "withdrawn",
+)
 """States of a command. One that is withdrawn may yet turn out to be open: then it is cancelled."""
+CONTEXT = "waiting:"
+"""How the `executionContext` of a response begins that leaves some for later, for want of room."""
 
 REASON = 256
 DETAILS = 32_768
@@ -87,6 +93,9 @@ class Limits(NamedTuple):
     """Events of a history from which on `continue_suggested`."""
 
 
+STANDARD = Limits()
+
+
 class Decisions(list[dict[str, Any]]):
     """The decisions that answer a task, and the `executionContext` that goes with them, if any."""
 
@@ -107,6 +116,7 @@ class Command:
         "state",
         "task",
         "type",
+        "withdrawn_at",
     )
 
     def __init__(
@@ -134,6 +144,8 @@ class Command:
         self.number = 0
         self.place = 0
         """Its place in the last flight."""
+        self.withdrawn_at = 0
+        """The event at which the run did not want it any more."""
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.id}, {self.state}>"

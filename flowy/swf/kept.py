@@ -82,7 +82,7 @@ class KeptRuns:
             if event["eventId"] != number:
                 break
         else:
-            if fresh and number == started and execution.started_event == previous:
+            if fresh and number == started and execution.ledger.started_event == previous:
                 self.hits += 1
                 self._forget(key)
                 events[:] = fresh
