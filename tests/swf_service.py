@@ -9,6 +9,7 @@ May not know: flowy. It speaks SWF's JSON only, and asserts that SWF would take 
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Callable
@@ -354,7 +355,7 @@ class Execution:
             return []
         open: list[Callable[[], Any]] = []
         for at, activity in list(self.activities.items()):
-            open.append(lambda at=at, activity=activity: self.advance(at, activity))
+            open.append(functools.partial(self.advance, at, activity))
         if self.due:
             soonest = min(self.due, key=lambda id: self.due[id])
             open.append(lambda: self.fire(soonest))

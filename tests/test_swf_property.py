@@ -53,7 +53,7 @@ def unpack(value: Any) -> Any:
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(unpack(item) for item in value)
     if type(value) is dict:
-        ((tag, parts),) = value.items() if len(value) == 1 else (("", None),)
+        ((tag, parts),) = value.items() if len(value) == 1 else (("", []),)
         if tag[:1] == "=":
             return CLASSES[tag[1:]](*map(unpack, parts))
         return {key: unpack(item) for key, item in value.items()}
@@ -100,7 +100,7 @@ class Deciders:
 
     def worker(self, **options: Any) -> swf.SWFWorkflowWorker:
         made = swf.SWFWorkflowWorker(strict=True, **options)
-        named = {
+        named: dict[str, Any] = {
             "rate_limit": self.rate_limit,
             "deserialize_input": load_input,
             "serialize_result": dump,

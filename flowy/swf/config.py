@@ -345,7 +345,8 @@ def type_key(version: Any, name: str | None = None) -> TypeKey:
     text = str(version)
     if version is None or not 0 < len(text) <= 64:
         raise UsageError(f"a version has 1 to 64 characters, and {version!r} has not")
-    if name is not None and (not isinstance(name, str) or not 0 < len(name) <= 256):
+    given: object = name
+    if name is not None and not (isinstance(given, str) and 0 < len(given) <= 256):
         raise UsageError(f"the name of a type has 1 to 256 characters, and {name!r} has not")
     for part in (name or "", text):
         if any(c in ":/|" or ord(c) < 32 or 127 <= ord(c) < 160 for c in part) or part == "arn":

@@ -186,7 +186,7 @@ class Desk:
         return sum(c.state is WAITING for queue in self._queues.values() for c in queue)
 
     def take(self, kinds: Iterable[str] = KINDS) -> list[Command]:
-        """What goes out now, in the order asked for, as far as there is room."""
+        """What goes out now, in the order asked for, as far as there is room; what closes comes last."""
         taken: list[Command] = []
         queues = {kind: queue for kind in kinds if (queue := self._queues[kind])}
         if not queues:
@@ -194,11 +194,9 @@ class Desk:
         coming = dict.fromkeys(queues, 0)
         tasks = self.open[ACTIVITY] + self.open[CHILD] + self.open[LAMBDA]
         while queues:
-            kind = (
-                min(queues, key=lambda kind: queues[kind][0].number)
-                if len(queues) > 1
-                else next(iter(queues))
-            )
+            kind = next(iter(queues))
+            if len(queues) > 1:
+                kind = min(queues, key=lambda kind: (kind is CLOSE, queues[kind][0].number))
             queue = queues[kind]
             full = self.open[kind] + coming[kind] >= self._most[kind]
             if full or (kind in TASKS and tasks >= self.rate_limit):

@@ -13,6 +13,7 @@ May not know: clocks, the service, or what each type of event means (`meanings`)
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -88,6 +89,8 @@ class Execution:
         self.run_id = run_id
         self.store = store
         self.ledger = Ledger(limits, workflow.config.rate_limit, self.diverged, strict=strict)
+        self.thread = threading.get_ident()
+        """In which the run's code lives."""
         self.last_event = 0
         self.decided = 0
         """The DecisionTaskStarted of the last response that the history had when the run was built."""
@@ -113,8 +116,8 @@ class Execution:
         self._texts = 0
 
     def close(self) -> None:
-        """Discard the run."""
-        if self.run is not None:
+        """Discard the run; in another thread than its own it can only be let go."""
+        if self.run is not None and self.thread == threading.get_ident():
             self.run.close()
 
     @property
@@ -392,7 +395,8 @@ class Execution:
         task = Task(order.key, "@send", node, None)
         self._tasks[node] = task
         try:
-            if not isinstance(order.name, str) or not 0 < len(order.name) <= d.IDENTIFIER:
+            name: object = order.name
+            if not isinstance(name, str) or not 0 < len(name) <= d.IDENTIFIER:
                 raise UsageError(f"a signal's name has 1 to 256 characters, and {order.name!r} has not")
             what = f"the value of the signal {order.name!r}"
             text, large = self._fit(serialization.dumps(order.value), what)

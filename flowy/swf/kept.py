@@ -3,8 +3,8 @@
 Owns: `KeptRuns`: which are kept, whether one of them can go on with what a task brings, and which goes
 when there is no more room.
 
-May not know: what an execution does with its events, the service, or threads: a run belongs to the
-thread that started it, so each thread that decides has a `KeptRuns` of its own.
+May not know: what an execution does with its events, or the service. It takes no locks: a run belongs
+to the thread that started it, so each thread that decides needs a `KeptRuns` of its own.
 
 A kept run goes on only if it stands exactly where the task's events begin: its last
 DecisionTaskStarted is the one before the task's, and the events from there on are there without a gap.
@@ -13,6 +13,7 @@ On any doubt it is dropped, and the run is rebuilt from its whole history.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -82,7 +83,8 @@ class KeptRuns:
             if event["eventId"] != number:
                 break
         else:
-            if fresh and number == started and execution.ledger.started_event == previous:
+            here = execution.thread == threading.get_ident()
+            if here and fresh and number == started and execution.ledger.started_event == previous:
                 self.hits += 1
                 self._forget(key)
                 events[:] = fresh

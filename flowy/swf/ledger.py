@@ -258,7 +258,7 @@ class Ledger:
         command.state = d.OPEN
         self.open[event_id] = command
         self._desk.open[command.kind] += 1
-        self._was_opened = True
+        self._was_opened |= command.kind is not d.OWN
         return wanted
 
     def over(self, event_id: Any) -> d.Command | None:

@@ -100,9 +100,7 @@ def _find(history: Any, events: list[Event], workflow: Any) -> Workflow:
     if isinstance(workflow, SWFWorkflowWorker):
         found = workflow.workflows.get((name, version))
         if found is None:
-            raise UsageError(
-                f"the history is of {name} {version}, which the worker does not know"
-            )
+            raise UsageError(f"the history is of {name} {version}, which the worker does not know")
         return found
     if isinstance(workflow, tuple) and len(workflow) == 2:
         config, factory = workflow
