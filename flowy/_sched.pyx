@@ -2775,7 +2775,7 @@ cdef class Run:
         """
         cdef int32_t id
         self.check_code("send_signal")
-        target = None
+        cdef int32_t target = -1
         if type(to) is Result:
             self.own(<Result>to)
             target = (<Result>to).node
@@ -2784,7 +2784,7 @@ cdef class Run:
         self.sent_signals += 1
         if self.lines is not None:
             self.note_line(id)
-        self.order(events.SendSignal(self.key(id), to, name, value, target is not None, run_id), id)
+        self.order(events.SendSignal(self.key(id), to, name, value, target >= 0, run_id, target), id)
         return self.face(id)
 
     def changed(self, name):

@@ -135,7 +135,8 @@ class Changed(NamedTuple):
 class SendSignal(NamedTuple):
     """Send another run the signal `name`; `key` is done when it has it.
 
-    `to` is the key of the task that the other run is, or, if it is no `child`, its id outside.
+    `to` is the key of the task that the other run is, or, if it is no `child`, its id outside. `node` is
+    the core's number of that task.
     """
 
     key: str
@@ -144,6 +145,7 @@ class SendSignal(NamedTuple):
     value: object
     child: bool = False
     run_id: str | None = None
+    node: int = -1
 
 
 class Complete(NamedTuple):

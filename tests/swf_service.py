@@ -10,6 +10,7 @@ May not know: flowy. It speaks SWF's JSON only, and asserts that SWF would take 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -101,7 +102,7 @@ class Execution:
             "previousStartedEventId": self.previous,
             "workflowType": self.type,
             "workflowExecution": {"workflowId": self.workflow_id, "runId": self.run_id},
-            "events": json.loads(json.dumps(self.events)),
+            "events": list(self.events),
         }
 
     def lose(self) -> None:
@@ -350,16 +351,18 @@ class Execution:
 
     # what may come next
 
-    def moves(self) -> list[Callable[[], Any]]:
-        if self.closed:
-            return []
-        open: list[Callable[[], Any]] = []
-        for at, activity in list(self.activities.items()):
-            open.append(functools.partial(self.advance, at, activity))
-        if self.due:
-            soonest = min(self.due, key=lambda id: self.due[id])
-            open.append(lambda: self.fire(soonest))
-        return open
+    @property
+    def can_move(self) -> bool:
+        return not self.closed and bool(self.activities or self.due)
+
+    def move(self) -> None:
+        """One of the activities goes on, or the next timer fires."""
+        number = self.service.chance.randrange(len(self.activities) + bool(self.due))
+        if number == len(self.activities):
+            self.fire(min(self.due, key=lambda id: self.due[id]))
+        else:
+            at = next(itertools.islice(self.activities, number, None))
+            self.advance(at, self.activities[at])
 
     def fire(self, id: str) -> None:
         del self.due[id]
@@ -410,38 +413,68 @@ class Service:
         return "ACTIVITY_CREATION_RATE_EXCEEDED" if self.faults and self.chance.random() < 0.15 else ""
 
 
+@functools.lru_cache(maxsize=1)
+def _response_shape() -> Any:
+    """What `RespondDecisionTaskCompleted` takes, by botocore's model; None where that is not here."""
+    try:
+        from botocore import loaders, model
+    except ImportError:
+        return None
+    service = model.ServiceModel(loaders.Loader().load_service_model("swf", "service-2"))
+    return service.operation_model("RespondDecisionTaskCompleted").input_shape
+
+
+def check_decisions(decisions: list[dict[str, Any]]) -> None:
+    """Assert that botocore would send them."""
+    shape = _response_shape()
+    if shape is not None:
+        from botocore.validate import ParamValidator
+
+        report = ParamValidator().validate({"taskToken": "t", "decisions": list(decisions)}, shape)
+        assert not report.has_errors(), report.generate_report()
+
+
 def play(
     service: Service,
     decide: Callable[[Execution, dict[str, Any]], list[dict[str, Any]]],
     signals: tuple[str, ...] = (),
     limit: int = 20_000,
+    often: float = 0.5,
 ) -> None:
-    """Run all executions to their end; where nothing can move any more, send the next signal."""
+    """Run all executions to their end; where nothing can move any more, send the next signal.
+
+    Decision tasks are taken `often`, activities go on in between.
+    """
     chance, sent = service.chance, 0
     for _ in range(limit):
         alive = [e for e in service.executions if not e.closed]
         if not alive:
             return
         ready = [e for e in alive if e.scheduled]
-        moves = [move for e in alive for move in e.moves()]
-        if ready and (not moves or chance.random() < 0.5):
+        movable = [e for e in alive if e.can_move]
+        if ready and (not movable or chance.random() < often):
             execution = chance.choice(ready)
             task = execution.poll()
             if service.faults and chance.random() < 0.05:
                 execution.lose()
                 continue
             decisions = decide(execution, task)
-            while moves and chance.random() < 0.3:  # these land while the decision is made
-                chance.choice(moves)()
-                moves = [move for e in alive for move in e.moves()]
+            if service.faults and chance.random() < 0.05:
+                execution.lose()  # the answer came too late
+                continue
+            while movable and chance.random() < 0.3:  # these land while the decision is made
+                chance.choice(movable).move()
+                movable = [e for e in alive if e.can_move]
             execution.respond(decisions, getattr(decisions, "context", None))
-        elif moves:
-            chance.choice(moves)()
+        elif movable:
+            chance.choice(movable).move()
         else:
             assert signals, "nothing can move any more"
             for execution in alive:
                 execution.happen(
-                    "WorkflowExecutionSignaled", signalName=signals[sent % len(signals)], input=str(sent)
+                    "WorkflowExecutionSignaled",
+                    signalName=signals[sent % len(signals)],
+                    input=str(sent),
                 )
             sent += 1
     raise AssertionError("the executions do not end")

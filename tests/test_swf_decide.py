@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from swf_service import check_decisions
 
 import flowy
 from flowy import swf
@@ -88,6 +89,7 @@ class Story:
         made = self.worker.decide(task)
         assert self.fresh.decide(task) == made
         self.context = made.context
+        check_decisions(made)
         return [
             (one["decisionType"], one[next(key for key in one if key != "decisionType")]) for one in made
         ]

@@ -42,7 +42,9 @@ def pack(value: Any) -> Any:
             else [getattr(value, f.name) for f in dataclasses.fields(value)]
         )
         return {f"={kind.__name__}": [pack(part) for part in parts]}
-    if kind in (list, tuple, set, frozenset):
+    if kind in (set, frozenset):  # their items may be packed to dicts
+        return {f"={kind.__name__}": sorted(map(pack, value), key=repr)}
+    if kind in (list, tuple):
         return kind(pack(item) for item in value)
     if kind is dict:
         return {key: pack(item) for key, item in value.items()}
@@ -50,10 +52,12 @@ def pack(value: Any) -> Any:
 
 
 def unpack(value: Any) -> Any:
-    if type(value) in (list, tuple, set, frozenset):
+    if type(value) in (list, tuple):
         return type(value)(unpack(item) for item in value)
     if type(value) is dict:
         ((tag, parts),) = value.items() if len(value) == 1 else (("", []),)
+        if tag in ("=set", "=frozenset"):
+            return (set if tag == "=set" else frozenset)(map(unpack, parts))
         if tag[:1] == "=":
             return CLASSES[tag[1:]](*map(unpack, parts))
         return {key: unpack(item) for key, item in value.items()}
@@ -118,13 +122,17 @@ class Deciders:
         made.register(outer, p.workflow(lambda: self.program), 1, "main")
         return made
 
+    def from_tail(self, task: dict[str, Any]) -> swf.Decisions:
+        """What the decider says that keeps runs, and reads whole histories only where it must."""
+        try:
+            return self.kept.decide(dict(task, events=tail(task)))
+        except swf.Incomplete:
+            return self.kept.decide(task)
+
     def decide(self, execution: Execution, task: dict[str, Any]) -> list[dict[str, Any]]:
         chance = execution.service.chance
         decisions = self.full.decide(task)
-        for worker in (self.kept, self.evicted):
-            answer = worker.decide(
-                dict(task, events=tail(task)) if worker is self.kept and kept_at(worker, task) else task
-            )
+        for answer in (self.from_tail(task), self.evicted.decide(task)):
             assert answer == decisions
             assert answer.context == decisions.context
         if chance.random() < 0.3:
@@ -133,11 +141,6 @@ class Deciders:
             for worker in (self.kept, self.evicted):
                 worker.forget(task)
         return decisions
-
-
-def kept_at(worker: swf.SWFWorkflowWorker, task: dict[str, Any]) -> bool:
-    execution = task["workflowExecution"]
-    return (execution["workflowId"], execution["runId"]) in worker.kept
 
 
 def tail(task: dict[str, Any]) -> list[dict[str, Any]]:

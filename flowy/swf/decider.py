@@ -187,6 +187,14 @@ class SWFWorkflowWorker:
             execution.close()
             raise
         self.kept.keep(key, execution)
+        previous, started = execution.ledger.previous_event, execution.ledger.started_event
+        if previous < self.limits.continue_at <= started:
+            log.warning(
+                "the history of %s has %d events, and Amazon SWF ends an execution at 25,000: let it "
+                "return flowy.restart(…) where flowy.continue_suggested() says so",
+                key[0],
+                started,
+            )
         return made
 
     def _raise_with_lines(self, workflow: Workflow, key: tuple[str, str], events: list[Event]) -> None:

@@ -457,7 +457,7 @@ class Execution:
             if command.kind is not d.TIMER or task.call is None:
                 return  # the history will tell
         else:
-            command.state = d.WITHDRAWN
+            self.ledger.withdraw(command)
             command.withdrawn_at = self.last_event
         task.command = None
         if task.call is None:

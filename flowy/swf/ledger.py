@@ -104,6 +104,8 @@ class Ledger:
         """What the last response has, or had no room for."""
         self.started_event = 0
         """The last DecisionTaskStarted."""
+        self.previous_event = 0
+        """The one before."""
         self.deferred = False
         """The response whose decisions come now had no room for all."""
         self._desk = d.Desk(limits, rate_limit)
@@ -131,6 +133,12 @@ class Ledger:
         self.asked[command.kind, command.id] = command
         self._desk.add(command, event_id)
 
+    def withdraw(self, command: d.Command) -> None:
+        """The run does not want it any more. If it was in flight, it may yet turn out to be open."""
+        if command.state is d.WAITING:
+            self._desk.remove(command)
+        command.state = d.WITHDRAWN
+
     # ------------------------------------------------------------ responses
 
     def depart(self, event_id: int, kinds: tuple[str, ...]) -> None:
@@ -140,7 +148,7 @@ class Ledger:
         self._refused = [c for c in self._refused if c.kind in kinds]
         if self._refused and self._again is None:
             self._try_again_later(event_id)
-        self.started_event = event_id
+        self.previous_event, self.started_event = self.started_event, event_id
         self._flying = True
         self.flight = [c for c in self._desk.take(kinds) if self._is_still_wanted(c)]
 
