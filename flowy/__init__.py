@@ -7,6 +7,8 @@ results go. See the README for the tour, `LocalWorkflow` for running on this mac
 This file only hands on the public names.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from flowy._version import __version__
 from flowy.activity import heartbeat, last_heartbeat
 from flowy.clock import now, random, sleep, timer, uuid4
@@ -42,6 +44,12 @@ from flowy.results import (
     signal,
     wait,
 )
+
+if TYPE_CHECKING:
+    from flowy import swf as swf
+    from flowy.swf import SWFActivityConfig as SWFActivityConfig
+    from flowy.swf import SWFWorkflowConfig as SWFWorkflowConfig
+    from flowy.swf import SWFWorkflowWorker as SWFWorkflowWorker
 
 __all__ = [
     "CancelRequested",
@@ -84,3 +92,15 @@ __all__ = [
     "uuid4",
     "wait",
 ]
+
+_OF_SWF = ("SWFActivityConfig", "SWFWorkflowConfig", "SWFWorkflowWorker")
+
+
+def __getattr__(name: str) -> Any:
+    """The names of Amazon SWF, imported when they are first used: `import flowy` should be quick."""
+    if name == "swf" or name in _OF_SWF:
+        import importlib
+
+        module = importlib.import_module("flowy.swf")
+        return module if name == "swf" else getattr(module, name)
+    raise AttributeError(f"module 'flowy' has no attribute {name!r}")

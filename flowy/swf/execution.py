@@ -270,7 +270,7 @@ class Execution:
             self.fail(task, failure, event)
             return
         task.attempt += 1
-        task.run_id, task.workflow_id = None, ""
+        task.started, task.workflow_id = False, ""
         self._schedule(task)
 
     def receive_signal(self, name: str, value: Any, event: Event) -> None:
@@ -415,16 +415,16 @@ class Execution:
         elif child is None:
             self.fail(task, self.failure(task, f"{order.to} is over, or no workflow"))
             return
-        elif child.run_id is None:
+        elif not child.started:
             child.letters.append(command)
             return
         else:
             says.update(self._address(child))
         self.ledger.add(command, self.last_event)
 
-    def child_started(self, task: Task, workflow_id: str, run_id: str | None) -> None:
+    def child_started(self, task: Task) -> None:
         """The workflow that a task is has started: it can get signals now."""
-        task.workflow_id, task.run_id = workflow_id or self.child_id(task), run_id or ""
+        task.started = True
         letters, task.letters = task.letters, []
         for letter in letters:
             letter.attributes = {**(letter.attributes or {}), **self._address(task)}
@@ -432,10 +432,7 @@ class Execution:
 
     def _address(self, task: Task) -> dict[str, str]:
         """Where the workflow is that a task is."""
-        address = {"workflowId": self.child_id(task)}
-        if task.run_id:
-            address["runId"] = task.run_id
-        return address
+        return {"workflowId": self.child_id(task)}  # no runId: it may have continued as new since
 
     def leave_child(self, task: Task) -> None:
         """A task that may be a workflow is over: signals can't reach it."""
@@ -485,6 +482,8 @@ class Execution:
     def _end(self, run: Run) -> None:
         """The code has ended: tell how."""
         config, outcome = self.workflow.config, run.outcome
+        if run.exception is not None and not isinstance(run.exception, Exception):
+            raise run.exception  # an interrupt, or sys.exit(): of this process, not of the workflow
         large, attributes = None, dict[str, Any]()
         try:
             if isinstance(outcome, events.Complete):

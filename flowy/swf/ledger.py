@@ -50,7 +50,7 @@ class Task:
         "letters",
         "name",
         "node",
-        "run_id",
+        "started",
         "workflow_id",
     )
 
@@ -67,8 +67,9 @@ class Task:
         self.command: d.Command | None = None
         """What stands for it now: itself, or the timer before it."""
         self.workflow_id = ""
-        self.run_id: str | None = None
-        """Of the workflow that it is, once started."""
+        """Of the workflow that it is, as the history has it."""
+        self.started = False
+        """Whether that workflow has started."""
         self.letters: list[d.Command] = []
         """Signals to the workflow that it is, until it has started."""
 

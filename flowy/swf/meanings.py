@@ -283,8 +283,7 @@ def _child_refused(x: Execution, id: int, says: Says, event: Event) -> None:
 def _child_started(x: Execution, id: int, says: Says, event: Event) -> None:
     command = x.ledger.open.get(says.get("initiatedEventId") or 0)
     if command is not None and isinstance(command.task, Task):
-        execution = says.get("workflowExecution") or _NOTHING
-        x.child_started(command.task, str(execution.get("workflowId") or ""), execution.get("runId"))
+        x.child_started(command.task)
 
 
 def _child_cancel(x: Execution, id: int, says: Says, event: Event) -> None:

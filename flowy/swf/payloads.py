@@ -15,11 +15,15 @@ from typing import Protocol
 
 from flowy.errors import UsageError
 
-__all__ = ["MOST", "Payloads", "key_of", "pack", "reference", "unpack"]
+__all__ = ["MOST", "NoStore", "Payloads", "key_of", "pack", "reference", "unpack"]
 
 MOST = 32_768
 """Characters of an input, a result, details, or a control [AWS]."""
 _MARK = '{" p": ["'
+
+
+class NoStore(UsageError, OSError):
+    """A text is kept in a store, and none is configured here: a fault of this process, not of a task."""
 
 
 class Payloads(Protocol):
@@ -76,14 +80,14 @@ def unpack(text: str, store: Payloads | None) -> str:
     """The text that travelled as `text`.
 
     Raises:
-        UsageError: it is elsewhere, and there is no store.
+        NoStore: it is elsewhere, and there is no store.
         KeyError: the store does not have it.
     """
     key = key_of(text)
     if key is None:
         return text
     if store is None:
-        raise UsageError(
+        raise NoStore(
             f"the text is kept in a payload store under {key}: give payloads=… as who sent it does"
         )
     return store.get(key)

@@ -42,6 +42,8 @@ class FolderPayloads:
             with open(self._place(key), encoding="utf-8", errors="surrogatepass", newline="") as file:
                 return file.read()
         except FileNotFoundError:
+            if not self.folder.is_dir():
+                raise  # not mounted here, perhaps: nothing is said of the text
             raise KeyError(f"{self.folder} has no payload {key}") from None
 
     def __repr__(self) -> str:
