@@ -9,7 +9,8 @@ name: what comes back is made of the types listed here and of no others.
 
 Strict: what JSON would change in silence is refused, with the path to it (NaN, keys that are no
 strings, objects that nobody said how to write). The text of a value is the same each time: sets are
-sorted, dicts keep their order, and the spacing is that of flowy 0.4.
+sorted, dicts keep their order, and the spacing is that of flowy 0.4. Of a datetime the offset travels,
+not the name of its zone.
 
 A tag is an object with one key that begins with a space. A dict of the user that looks like one
 travels as ``{" o": [[key, value]]}``.
@@ -83,7 +84,7 @@ def dump_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         else:
             return _encode((args, {}))
     values = [_tag(x, f"args[{i}]", 1) for i, x in enumerate(args)]
-    return _encode([values, _tag_dict(kwargs, "kwargs", 1, plain=True)])
+    return _encode([values, _tag_dict(kwargs, "kwargs", 1)])
 
 
 def load_call(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -150,7 +151,7 @@ def _tag_list(x: Any, path: str, depth: int) -> Any:
     return [v if type(v) in _ATOMS else _tag(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(x)]
 
 
-def _tag_dict(x: Mapping[Any, Any], path: str, depth: int, *, plain: bool = False) -> Any:
+def _tag_dict(x: Mapping[Any, Any], path: str, depth: int) -> Any:
     made = {}
     for key, value in x.items():
         if not isinstance(key, str):
@@ -161,7 +162,7 @@ def _tag_dict(x: Mapping[Any, Any], path: str, depth: int, *, plain: bool = Fals
         if type(value) not in _ATOMS:
             value = _tag(value, f"{path}[{key!r}]", depth + 1)
         made[str(key)] = value
-    if len(made) == 1 and not plain:
+    if len(made) == 1:
         ((key, value),) = made.items()
         if key.startswith(" "):
             return {" o": [[key, value]]}
