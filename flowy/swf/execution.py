@@ -225,7 +225,8 @@ class Execution:
         run = self.run
         if run is None or self._tasks.pop(task.node, None) is not task:
             return
-        self.leave_child(task)
+        if self.children:
+            self.leave_child(task)
         self._stand(run)
         run.finish_node(task.node, value, time_of(event))
         self._collect(run)
@@ -235,7 +236,8 @@ class Execution:
         run = self.run
         if run is None or self._tasks.pop(task.node, None) is not task:
             return
-        self.leave_child(task)
+        if self.children:
+            self.leave_child(task)
         self._stand(run)
         run.fail_node(task.node, failure, run.time if event is None else time_of(event))
         self._collect(run)

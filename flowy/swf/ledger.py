@@ -146,16 +146,18 @@ class Ledger:
         """A decision task has started: what waits and has room is in flight from now on."""
         self.close_group()
         self.lose()
-        self._refused = [c for c in self._refused if c.kind in kinds]
+        if self._refused:
+            self._refused = [c for c in self._refused if c.kind in kinds]
         if self._refused and self._again is None:
             self._try_again_later(event_id)
         self.previous_event, self.started_event = self.started_event, event_id
         self._flying = True
-        self.flight = [c for c in self._desk.take(kinds) if self._is_still_wanted(c)]
+        taken = self._desk.take(kinds)
+        self.flight = [c for c in taken if c.kind is not d.CANCEL or self._is_still_wanted(c)]
 
     def _is_still_wanted(self, command: d.Command) -> bool:
         """Whether what is to be cancelled is still there."""
-        if command.kind is not d.CANCEL or command.task.state is d.OPEN:
+        if command.task.state is d.OPEN:
             return True
         command.state = d.OVER
         self.asked.pop((command.kind, command.id), None)

@@ -35,7 +35,13 @@ MAX_NESTING = 200
 """Containers that a value may nest; what the JSON readers of other languages take is about that."""
 
 _encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
-_ATOMS = frozenset({str, int, bool, type(None)})
+_ATOMS: dict[type, Callable[[Any], str]] = {
+    str: json.encoder.encode_basestring_ascii,
+    int: int.__repr__,
+    bool: lambda x: "true" if x else "false",
+    type(None): lambda x: "null",
+}
+"""What needs no walk, and how it is written: a third of the encoder's time, most of it to begin."""
 
 
 def dumps(value: Any) -> str:
@@ -47,9 +53,9 @@ def dumps(value: Any) -> str:
     >>> dumps([1, (2, b'x')])
     '[1, {" t": [2, {" b": "eA=="}]}]'
     """
-    kind = type(value)
-    if kind in _ATOMS:
-        return _encode(value)
+    write = _ATOMS.get(type(value))
+    if write is not None:
+        return write(value)
     return _encode(_tag(value, "value", 0))
 
 
@@ -62,6 +68,12 @@ def loads(text: str) -> Any:
     >>> loads('[1, {" t": [2, {" b": "eA=="}]}]')
     [1, (2, b'x')]
     """
+    try:
+        value, end = _read(text)
+        if end == len(text):
+            return value
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
+        pass  # perhaps there is white space before it
     try:
         return _decode(text)
     except (TypeError, ArithmeticError, RecursionError) as error:
@@ -78,11 +90,10 @@ def dump_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     '[[2, 1], {"err": "Error!"}]'
     """
     if not kwargs:
-        for x in args:
-            if type(x) not in _ATOMS:
-                break
-        else:
-            return _encode((args, {}))
+        try:
+            return f"[[{', '.join([_ATOMS[type(x)](x) for x in args])}], {{}}]"
+        except KeyError:
+            pass  # something that needs a walk
     values = [_tag(x, f"args[{i}]", 1) for i, x in enumerate(args)]
     return _encode([values, _tag_dict(kwargs, "kwargs", 1)])
 
@@ -254,4 +265,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     " n": _text(Decimal),
 }
 
-_decode = json.JSONDecoder(object_pairs_hook=_untag, parse_constant=_refuse_constant).decode
+_decoder = json.JSONDecoder(object_pairs_hook=_untag, parse_constant=_refuse_constant)
+_decode, _read = _decoder.decode, _decoder.raw_decode
