@@ -9,6 +9,8 @@ May not know: how decisions are made. Single events are tested in `test_swf_deci
 from __future__ import annotations
 
 import random
+import statistics
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -157,3 +159,55 @@ def test_more_tasks_than_a_history_may_have_events() -> None:
     assert value == 5000
     assert len(service.executions) > 3
     assert max(len(execution.events) for execution in service.executions) < 3200
+
+
+class Chain:
+    def __init__(self, inc: Any) -> None:
+        self.inc = inc
+
+    def __call__(self, length: int) -> Any:
+        value = 0
+        for _ in range(length):
+            value = flowy.wait(self.inc(value))
+        return value
+
+
+def count_calls(function: Callable[[], Any]) -> int:
+    """How many calls of Python and C functions it makes: the same each time, unlike seconds."""
+    calls = 0
+
+    def count(frame: Any, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_replay_is_linear_and_a_kept_decision_costs_the_same_anywhere() -> None:
+    full: dict[int, float] = {}
+    for length in (50, 400):
+        kept, whole = workers(Chain)
+        service = Service(work, random.Random(1))
+        service.start("main", {"name": "main", "version": "1"}, input=f"[[{length}], {{}}]")
+        costs: list[int] = []
+
+        def decide(
+            execution: Execution, task: dict[str, Any], kept: Any = kept, costs: list[int] = costs
+        ) -> Any:
+            made: list[Any] = []
+            tail = [e for e in task["events"] if e["eventId"] >= task["previousStartedEventId"]]
+            costs.append(count_calls(lambda: made.append(kept.decide(dict(task, events=tail)))))
+            return made[0]
+
+        play(service, decide)
+        history = service.executions[0].events
+        full[length] = count_calls(lambda: swf.replay(history, whole)) / len(history)  # noqa: B023
+        kept.kept.clear()
+        assert kept.kept.misses == 0
+        assert statistics.median(costs[-20:]) <= 1.1 * statistics.median(costs[5:25])
+    assert full[400] <= 1.1 * full[50]
