@@ -8,6 +8,7 @@ This file only hands on the public names.
 """
 
 import gc
+from typing import TYPE_CHECKING, Any
 
 _collects = gc.isenabled()
 gc.disable()  # nothing dies while modules are loaded; the looks for it are a tenth of the import
@@ -33,12 +34,15 @@ try:
     from flowy.replay import Replay
     from flowy.results import (
         cancel,
+        changed,
+        continue_suggested,
         finish_order,
         first,
         is_result,
         map,
         parallel_reduce,
         restart,
+        send_signal,
         share,
         side_effect,
         signal,
@@ -48,6 +52,12 @@ finally:
     if _collects:
         gc.enable()
     del gc, _collects
+
+if TYPE_CHECKING:
+    from flowy import swf as swf
+    from flowy.swf import SWFActivityConfig as SWFActivityConfig
+    from flowy.swf import SWFWorkflowConfig as SWFWorkflowConfig
+    from flowy.swf import SWFWorkflowWorker as SWFWorkflowWorker
 
 __all__ = [
     "CancelRequested",
@@ -68,6 +78,8 @@ __all__ = [
     "WorkerDied",
     "__version__",
     "cancel",
+    "changed",
+    "continue_suggested",
     "finish_order",
     "first",
     "heartbeat",
@@ -79,6 +91,7 @@ __all__ = [
     "plain",
     "random",
     "restart",
+    "send_signal",
     "share",
     "side_effect",
     "signal",
@@ -87,3 +100,15 @@ __all__ = [
     "uuid4",
     "wait",
 ]
+
+_OF_SWF = ("SWFActivityConfig", "SWFWorkflowConfig", "SWFWorkflowWorker")
+
+
+def __getattr__(name: str) -> Any:
+    """The names of Amazon SWF, imported when they are first used: `import flowy` should be quick."""
+    if name == "swf" or name in _OF_SWF:
+        import importlib
+
+        module = importlib.import_module("flowy.swf")
+        return module if name == "swf" else getattr(module, name)
+    raise AttributeError(f"module 'flowy' has no attribute {name!r}")

@@ -207,10 +207,10 @@ cdef int fill_moves() except -1:
 fill_moves()
 
 cdef enum:
-    TASK, TIMER, SIGNAL, GATHER, WATCH, SLOT, REDUCE, DRAW, MEMBERS
+    TASK, TIMER, SIGNAL, GATHER, WATCH, SLOT, REDUCE, DRAW, MEMBERS, SENDING
 
 cdef tuple KIND_NAMES = (
-    "task", "@timer", "@signal", "@gather", "@watch", "@first", "@reduce", "@draw", "@map")
+    "task", "@timer", "@signal", "@gather", "@watch", "@first", "@reduce", "@draw", "@map", "@send")
 
 cdef enum:
     HAS_KEYWORDS = 1         # payload is (args, kwargs), not args
@@ -996,6 +996,15 @@ cdef class Run:
     cdef readonly Py_ssize_t open      # tasks and timers not finished
     cdef readonly Py_ssize_t sent      # tasks taken and not finished
     cdef public object owner           # whatever the driver wants to find here
+    cdef public object seeder          # () -> the seed; asked at the first need, as a side effect is
+    cdef public object recorder        # value -> how it will come back to a replay; None: as it is
+    cdef public bint replaying         # the event that is applied was answered before, by an earlier run
+    cdef public Py_ssize_t length      # of the history so far, as the driver counts it
+    cdef public Py_ssize_t suggest_at  # the length from which on to continue as new; 0 is never
+    cdef public Py_ssize_t task_length # what a task that is not finished may still add to it
+    cdef public dict lines             # key -> (file, line) of its call; None: not wanted
+    cdef dict changes                  # name -> whether the code is past the change
+    cdef int32_t sent_signals
     cdef tuple functions
     cdef tuple lanes
     cdef object factory, args, kwargs, context
@@ -1031,7 +1040,7 @@ cdef class Run:
     cdef Py_ssize_t queued             # ready activities, also those of maps
 
     def __cinit__(self, factory, names, Outbox outbox, *, functions=(), lanes=(), args=(), kwargs=None,
-                  context=None, seed=0, notes=None, bint linger=False, bint plain=False):
+                  context=None, seed=0, notes=None, changes=(), bint linger=False, bint plain=False):
         cdef Py_ssize_t i
         self.factory = factory
         self.names = tuple(names)
@@ -1043,6 +1052,7 @@ cdef class Run:
         self.context = context
         self.seed = seed
         self.notes = dict(notes or {})
+        self.changes = dict.fromkeys(changes, True)
         self.linger = linger
         self.plain = plain
         self.final = self.awaited = self.free_node = self.free_edge = -1
@@ -1845,7 +1855,20 @@ cdef class Run:
                 discard(&w.pending)
         self.tally[dep].asked += 1
         self.open += 1
+        if self.lines is not None:
+            self.note_line(id)
         return id
+
+    cdef int note_line(self, int32_t id) except -1:
+        """Remember which line of the user's code asked for a node; of what the core asks for there is none."""
+        if current() is not self:
+            return 0
+        frame = sys._getframe()
+        while frame is not None and frame.f_globals.get("__name__", "").startswith("flowy."):
+            frame = frame.f_back
+        if frame is not None:
+            self.lines[self.key(id)] = (frame.f_code.co_filename, frame.f_lineno)
+        return 0
 
     cdef bint are_pending(self, tuple args) noexcept:
         """Whether these are atoms, and results of this run that are not known: nothing to walk through."""
@@ -2791,6 +2814,8 @@ cdef class Run:
         id = self.create(TIMER, -1, self.timers_made, -1)
         self.timers_made += 1
         self.open += 1
+        if self.lines is not None:
+            self.note_line(id)
         self.order(events.StartTimer(self.key(id), seconds), id)
         return self.face(id)
 
@@ -2829,6 +2854,45 @@ cdef class Run:
             if kind == TIMER:
                 self.nodes[id].holds += 1           # its id stays its own until the driver lets it fire
 
+    def send_signal(self, to, name, value, run_id=None):
+        """A result that is known (None) when another run has got a signal.
+
+        `to` is the result of the sub-workflow that the run is, or its id outside.
+        """
+        cdef int32_t id
+        self.check_code("send_signal")
+        cdef int32_t target = -1
+        if type(to) is Result:
+            self.own(<Result>to)
+            target = (<Result>to).node
+            to = self.key(target)
+        id = self.create(SENDING, -1, self.sent_signals, -1)
+        self.sent_signals += 1
+        if self.lines is not None:
+            self.note_line(id)
+        self.order(events.SendSignal(self.key(id), to, name, value, target >= 0, run_id, target), id)
+        return self.face(id)
+
+    def changed(self, name):
+        """Whether the code is past the change `name`: always, but for runs that were here before it."""
+        self.check_code("changed")
+        known = self.changes.get(name)
+        if known is None:
+            known = self.changes[name] = not self.replaying
+            if known:
+                self.order(events.Changed(name), -1)
+        return known
+
+    @property
+    def continue_suggested(self):
+        """Whether the history gets so long that the run had better restart with what is left."""
+        return 0 < self.suggest_at <= self.length + self.open * self.task_length
+
+    @property
+    def notes_asked(self):
+        """How many side effects the code has asked for."""
+        return self.notes_made
+
     def share(self, value):
         """A result that stands for `value`, which nobody will change."""
         cdef int32_t id
@@ -2849,6 +2913,8 @@ cdef class Run:
         if n in self.notes:
             return self.notes[n]
         value = f()
+        if self.recorder is not None:
+            value = self.recorder(value)
         self.notes[n] = value
         self.order(events.Note(n, value), -1)
         return value
@@ -2868,7 +2934,7 @@ cdef class Run:
         """The run's own random generator, the same in every replay."""
         if self.generator is None:
             import random
-            self.generator = random.Random(self.seed)
+            self.generator = random.Random(self.seed if self.seeder is None else self.note(self.seeder))
         return self.generator
 
     # ------------------------------------------------------------ the doors for drivers
@@ -2998,7 +3064,7 @@ cdef class Run:
         keys = []
         for i in range(self.n_nodes):
             if len(keys) < most and (self.nodes[i].state == SENT or self.nodes[i].state == READY or (
-                    self.nodes[i].state == WAITING and self.nodes[i].kind in (TIMER, SIGNAL, DRAW))):
+                    self.nodes[i].state == WAITING and self.nodes[i].kind in (TIMER, SIGNAL, DRAW, SENDING))):
                 keys.append(self.key(<int32_t>i))
         return keys
 

@@ -46,7 +46,15 @@ class UnknownLength(UsageError, TypeError):
 
 
 class NondeterminismError(FlowyError):
-    """A replay whose code asks for something else than its history recorded."""
+    """A replay whose code asks for something else than its history recorded.
+
+    Attributes:
+        event_id: the event of the history at which it shows, where events are numbered; else 0.
+        line: ``file:line`` of the code that asked, or that waits there; '' if it has ended.
+    """
+
+    event_id: int = 0
+    line: str = ""
 
 
 class InternalError(FlowyError):

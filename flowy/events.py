@@ -126,6 +126,28 @@ class Note(NamedTuple):
     value: object
 
 
+class Changed(NamedTuple):
+    """The code is past the change `name`, to be kept for replays."""
+
+    name: str
+
+
+class SendSignal(NamedTuple):
+    """Send another run the signal `name`; `key` is done when it has it.
+
+    `to` is the key of the task that the other run is, or, if it is no `child`, its id outside. `node` is
+    the core's number of that task.
+    """
+
+    key: str
+    to: str
+    name: str
+    value: object
+    child: bool = False
+    run_id: str | None = None
+    node: int = -1
+
+
 class Complete(NamedTuple):
     """The run ended with this value."""
 
@@ -146,4 +168,4 @@ class Restart(NamedTuple):
 
 
 Ending = Complete | Fail | Restart
-Command = Schedule | StartTimer | CancelTask | WantDraw | Note | Ending
+Command = Schedule | StartTimer | CancelTask | WantDraw | Note | Changed | SendSignal | Ending

@@ -164,7 +164,7 @@ class Replay:
                 failure = Failure.of(error, key=run.key_of(node), name=run.name_of(node))
                 run.fail_node(node, failure, run.time)
         for order, target in run.take_orders():
-            if isinstance(order, (events.StartTimer, events.WantDraw)):
+            if isinstance(order, (events.StartTimer, events.WantDraw, events.SendSignal)):
                 self._open[order.key] = target
             out.append(order)
         if outbox.take_ended() and run.outcome is not None:

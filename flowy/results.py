@@ -1,8 +1,8 @@
 """The verbs of workflow code: what to do with results besides passing them on.
 
 Owns: `wait`, `first`, `finish_order`, `parallel_reduce`, `map`, `restart`, `cancel`, `signal`,
-`side_effect`. Each means the same with and without an engine: given plain values only, it is plain
-Python; given results, it works in the graph of their run.
+`send_signal`, `side_effect`, `changed`, `continue_suggested`. Each means the same with and without an
+engine: given plain values only, it is plain Python; given results, it works in the graph of their run.
 
 May not know: engines, clocks, processes. The meaning itself is in the core (`_sched`); the verbs that
 need a clock are in `clock`.
@@ -29,12 +29,15 @@ from flowy.errors import UsageError
 
 __all__ = [
     "cancel",
+    "changed",
+    "continue_suggested",
     "finish_order",
     "first",
     "is_result",
     "map",
     "parallel_reduce",
     "restart",
+    "send_signal",
     "share",
     "side_effect",
     "signal",
@@ -200,6 +203,53 @@ def signal(name: str) -> Any:
     if run is None:
         raise UsageError(f"no run could receive the signal {name!r} here: use an engine")
     return run.signal(name)
+
+
+def send_signal(to: Any, name: str, value: Any = None, *, run_id: str | None = None) -> Any:
+    """Send another run the signal `name`, for its `flowy.signal(name)`.
+
+    Args:
+        to: the result of a call of a sub-workflow, or the id of a workflow elsewhere (on Amazon SWF).
+        name: of the signal.
+        value: results in it are waited for.
+        run_id: where an id names several runs one after the other, this one only.
+
+    Returns:
+        A result that is known (None) when the other run has the signal, and fails if there is none.
+
+    Raises:
+        UsageError: there is no engine that could send it.
+    """
+    run = current()
+    if run is None or run.is_plain:
+        raise UsageError(f"no other run could get the signal {name!r} here: use an engine")
+    return run.send_signal(to, name, run.wait(value), run_id)
+
+
+def changed(name: str) -> bool:
+    """Whether this run is past the change `name` of its code.
+
+    Workflow code can be changed while runs of it are under way: put what is new into
+    ``if changed('name'):`` and what was into ``else:``. Runs that had come by here before the change
+    get False, all others True, each the same answer for ever.
+
+    >>> changed('two warehouses')
+    True
+    """
+    run = current()
+    return run is None or run.is_plain or run.changed(name)
+
+
+def continue_suggested() -> bool:
+    """Whether the run's history gets so long that it had better return `restart(…)` with what is left.
+
+    Counts what the calls under way will add. Always False where histories have no limit.
+
+    >>> continue_suggested()
+    False
+    """
+    run = current()
+    return run is not None and run.continue_suggested
 
 
 def side_effect(function: Callable[[], Any]) -> Any:

@@ -29,8 +29,10 @@ LAYERS = {
             "_sched _loop _lifeline _swallowed serialization",
             "results config options activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
-            " testing.histories.lambdas testing.histories.others",
-            "clock local local.pool local.process local.worker local.executors local.batch"
+            " testing.histories.lambdas testing.histories.others"
+            " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
+            " swf.serialization",
+            "clock swf.stores local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
@@ -42,7 +44,8 @@ LAYERS = {
             " testing.swf.requests testing.swf.service testing.swf.store testing.swf.tasklists"
             " testing.swf.tasks testing.swf.tokens testing.swf.visibility testing.swf.waiting"
             " testing.swf.world",
-            "local.engine local.driver plain testing.swf.local testing.swf.serve"
+            "local.engine local.driver plain swf swf.decider swf.kept swf.replaying"
+            " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
             "__init__ __main__ cli demo _version testing testing.swf",

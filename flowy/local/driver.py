@@ -171,6 +171,7 @@ class Driver:
         self._children: list[tuple[int, int, Batch, int]] = []
         self._wants: list[tuple[_sched.Run, _sched.Map, int]] = []
         self._timers: list[tuple[float, int, _sched.Run, int]] = []
+        self._letters: list[tuple[_sched.Run, int, events.SendSignal]] = []
         self._order = itertools.count()
         self._interrupted: BaseException | None = None
         self._warned_slow = False
@@ -376,6 +377,8 @@ class Driver:
             self._take_orders()
             self._draw()
         self._draw()
+        if self._letters:
+            self._deliver()
 
     def _take_orders(self) -> None:
         for run in self._outbox.take_restless():
@@ -387,6 +390,8 @@ class Driver:
                     self._wants.append((run, target, order.room))
                 elif isinstance(order, events.CancelTask):
                     self.mailbox.put((self._cancel_task, run, target, order.key))
+                elif isinstance(order, events.SendSignal):
+                    self._letters.append((run, target, order))
         for run, node, error in self._outbox.take_broken():
             failure = Failure.of(error, key=run.key_of(node), name=run.name_of(node))
             self.mailbox.put((run.fail_node, node, failure, time.time()))
@@ -423,6 +428,30 @@ class Driver:
             run.fail_node(node, failure, time.time())
         elif not self._attempts.cancel(run, node):
             self._executor.cancel_task(run, node)
+
+    def _deliver(self) -> None:
+        """Signals to sub-workflows, once they have started."""
+        letters, self._letters = self._letters, []
+        for run, node, letter in letters:
+            if run.ended or not isinstance(run.owner, Execution):
+                continue
+            child = next(
+                (c for c in run.owner.children if c.asked_by is run and c.node == letter.node), None
+            )
+            if child is not None and child.run is not None:
+                child.run.receive_signal(letter.name, letter.value, time.time())
+                run.finish_node(node, None, time.time())
+                continue
+            message = f"{letter.to} is over, or no workflow"
+            if letter.child and run.key_of(letter.node) == letter.to:
+                name = run.name_of(letter.node)
+                open = run.state_of(letter.node) in ("waiting", "ready", "sent")
+                if open and name in run.owner.plan.workflows:
+                    self._letters.append((run, node, letter))
+                    continue
+            elif not letter.child:
+                message = f"there is no workflow {letter.to!r} on the local engine"
+            run.fail_node(node, Failure(message, key=letter.key, name="@send"), time.time())
 
     def _receive(self) -> None:
         """Wait for replies, timers or posts, and apply them in the order in which they came."""
@@ -667,6 +696,7 @@ class Driver:
         self._executions.clear()
         self._attempts.forget()
         self._timers.clear()
+        self._letters.clear()
         self._wants.clear()
         self._children.clear()
         if self.mailbox.shelf is not None:
