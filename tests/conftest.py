@@ -17,6 +17,7 @@ from __future__ import annotations
 import _thread
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,10 @@ import psutil
 import pytest
 
 import flowy
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it runs in the background so, and what that starts inherits it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PATIENCE = 2.0  # seconds that a leftover may take to go
 STEP = 0.01  # seconds between two looks

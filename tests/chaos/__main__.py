@@ -6,6 +6,7 @@ Owns: which modules have scenarios. May not know: what they do. Its neighbour is
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from chaos import drivers, framework, interrupts, malice, soak, threads, workers
@@ -27,6 +28,8 @@ def main() -> int:
     unknown = [name for name in wanted if name not in framework.SCENARIOS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {names}")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts things in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return framework.run_all(wanted, options.scale)
 
 
