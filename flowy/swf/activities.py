@@ -129,7 +129,7 @@ class SWFActivityWorker(Remote):
         try:
             answer = self._run(client, key, task)
         except OSError as error:  # of the payload store: no fault of the task
-            log.error("%s is left to its time-out: %s", name, error)
+            log.error("%s is left to its time-out: %s", name, str(error))
             return
         if answer is not None:
             self._send(client, name, task["taskToken"], answer)
@@ -202,9 +202,9 @@ class SWFActivityWorker(Remote):
             persist(f"the answer of {name}", lambda: respond(token, **answer.given), tries=TRIES)
         except Refused as error:
             # Over: timed out, cancelled with its workflow, or answered by a try whose reply was lost.
-            log.warning("%s was %s too late: %s", name, answer.kind, error)
+            log.warning("%s was %s too late: %s", name, answer.kind, str(error))
         except Unreachable as error:
-            log.error("%s was %s, and SWF could not be told: %s", name, answer.kind, error)
+            log.error("%s was %s, and SWF could not be told: %s", name, answer.kind, str(error))
 
 
 class Beats:
@@ -250,11 +250,11 @@ class Beats:
             try:
                 said = self._client.record_activity_task_heartbeat(self._token, self._details)
             except Refused as error:
-                log.warning("a task that runs here is over for SWF: %s", error)
+                log.warning("a task that runs here is over for SWF: %s", str(error))
                 self.cancelled = True
                 return
             except Unreachable as error:
-                log.warning("a heartbeat did not arrive: %s", error)
+                log.warning("a heartbeat did not arrive: %s", str(error))
             except Exception:
                 log.exception("a heartbeat could not be sent")
             else:
@@ -281,6 +281,6 @@ def _from_store(call: Callable[[], str]) -> str:
         except OSError as error:
             if not left:
                 raise
-            log.warning("the payload store failed, it is asked again: %s", error)
+            log.warning("the payload store failed, it is asked again: %s", str(error))
             threading.Event().wait(backoff.pause())
     raise AssertionError("it is asked at least once")

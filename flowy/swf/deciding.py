@@ -150,7 +150,7 @@ class Decider:
                     start_at_previous=task["polled"] == self._own,
                 )
             except (Refused, Unreachable) as error:
-                log.warning("a page of %s did not come, its history is read: %s", name, error)
+                log.warning("a page of %s did not come, its history is read: %s", name, str(error))
                 return self._read(task)
             events += page.get("events") or ()
             token = page.get("nextPageToken")
@@ -166,7 +166,7 @@ class Decider:
                 for event in self._up_to(task, started):
                     known[event["eventId"]] = event
             except (Refused, Unreachable) as error:  # also the token of a page that is too old
-                log.warning("the history of %s could not be read: %s", run_key(task)[0], error)
+                log.warning("the history of %s could not be read: %s", run_key(task)[0], str(error))
             else:
                 if started and len(known) == started:  # their ids are 1 … started: none is missing
                     return {**task, "events": [known[number] for number in range(1, started + 1)]}
@@ -197,9 +197,9 @@ class Decider:
             persist(f"the response for {name}", respond, tries=TRIES, most=5.0)
         except Refused as error:
             # The task is over: timed out, or answered already by a response whose reply was lost.
-            log.warning("the decisions for %s came too late: %s", name, error)
+            log.warning("the decisions for %s came too late: %s", name, str(error))
         except Unreachable as error:
-            log.error("the decisions for %s could not be sent: %s", name, error)
+            log.error("the decisions for %s could not be sent: %s", name, str(error))
         else:
             if not decisions or decisions[-1]["decisionType"] not in _CLOSING:
                 return

@@ -70,7 +70,7 @@ class Poller:
             except (Unreachable, Refused) as error:
                 # Refused too: rights, domains and keys are put right while workers run.
                 pause = trouble.pause()
-                log.warning("polling for tasks failed, next try in %.1f s: %s", pause, error)
+                log.warning("polling for tasks failed, next try in %.1f s: %s", pause, str(error))
                 self._stop.wait(pause)
                 continue
             trouble.reset()
@@ -184,7 +184,7 @@ def persist(what: str, call: Callable[[], Any], *, tries: int, most: float = 20.
             if not left:
                 raise
             pause = backoff.pause()
-            log.warning("%s failed, next try in %.1f s: %s", what, pause, error)
+            log.warning("%s failed, next try in %.1f s: %s", what, pause, str(error))
             time.sleep(pause)
     raise AssertionError("tries is at least 1")
 
