@@ -128,6 +128,7 @@ class Site:
         return list(self.client.history(DOMAIN, run.workflow_id, run.run_id))
 
     def close(self) -> None:
+        """End all workers; raises what one of them raised."""
         for worker in self._workers:
             worker.stop()
         for thread in self._threads:

@@ -101,10 +101,10 @@ class Sleeping:
     def __init__(self, inc: Any) -> None:
         self.inc = inc
 
-    def __call__(self) -> Any:
+    def __call__(self, seconds: int) -> Any:
         before = flowy.now()
-        flowy.sleep(100_000)
-        return self.inc(int((flowy.now() - before).total_seconds() >= 100_000))
+        flowy.sleep(seconds)
+        return self.inc(int((flowy.now() - before).total_seconds() >= seconds))
 
 
 class Listening:
@@ -228,8 +228,8 @@ def test_each_feature(over: str, keep: str) -> None:
             "cancelling": "cancelled",
         }
         assert pair.cancelled == 1
-        for name in ("slow", "sleeping"):
-            runs[name] = place.start(name)
+        for name, args in (("slow", ()), ("sleeping", (100_000,))):
+            runs[name] = place.start(name, *args)
             assert runs[name].wait(WAIT) == 2
         runs["cleaning"] = cleaning = place.start("cleaning")
         place.client.client.request_cancel_workflow_execution(
