@@ -89,7 +89,6 @@ def test_every_fifth_call_fails(fault: str, keep: str) -> None:
     local = LocalSWF(limits=SMALL_PAGES, auto_advance=False)
     place = Site(local, lambda: swf.SWFClient(local.client(IMPATIENT)))
     with ticking(local), contextlib.closing(place):
-        place.client = swf.SWFClient(local.client())
         many = (0,) * 12  # a task whose poll got no reply can only time out
         workflows = configured(retry=many)
         runs = {}
@@ -98,7 +97,6 @@ def test_every_fifth_call_fails(fault: str, keep: str) -> None:
             decider.register(config, factory, 1, name)
         worker = place.activities({"inc": inc})
         decider.register_remote(place.client, DOMAIN)
-        place.client = swf.SWFClient(local.client(IMPATIENT))
         runs["fan_out"] = place.start("fan_out", 15)
         runs["sleeping"] = place.start("sleeping", 100)
         runs["listening"] = place.start("listening")

@@ -15,7 +15,6 @@ parser takes 16 ms for 1,000 events, `json` one.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -127,7 +126,10 @@ def _session() -> Any:
 
 
 def _translated(operation: str, call: Callable[..., Any], given: Mapping[str, Any]) -> Any:
-    """What a call gives; its failure as one of our errors."""
+    """What a call gives; its failure as one of our errors.
+
+    The frames of botocore are not kept with them: whoever keeps such an error would keep connections.
+    """
     try:
         return call(**{name: value for name, value in given.items() if value is not None})
     except ClientError as error:
@@ -135,14 +137,15 @@ def _translated(operation: str, call: Callable[..., Any], given: Mapping[str, An
         kind, message = str(says.get("Code") or ""), str(says.get("Message") or "")
         status = (error.response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
         if status >= 500 or "Throttl" in kind or kind in _PASSING:
-            raise Unreachable(f"{operation}: {kind}: {message}") from error
-        raise Refused(operation, kind, message) from error
+            raise Unreachable(f"{operation}: {kind}: {message}") from error.with_traceback(None)
+        raise Refused(operation, kind, message) from error.with_traceback(None)
     except ParamValidationError as error:
         raise UsageError(f"{operation}: {error}") from error
     except (NoCredentialsError, NoRegionError):
         raise  # botocore says what to do
     except BotoCoreError as error:
-        raise Unreachable(f"{operation}: {type(error).__name__}: {error}") from error
+        what = f"{operation}: {type(error).__name__}: {error}"
+        raise Unreachable(what) from error.with_traceback(None)
 
 
 class SWFClient:
@@ -296,9 +299,9 @@ class SWFClient:
         )
 
     def find_run(self, domain: str, wid: str) -> str | None:
-        """The latest run of a workflow id that was started within a day; None if there is none."""
+        """The latest run of a workflow id; None if there is none."""
         which = {"domain": domain, "executionFilter": {"workflowId": wid}, "maximumPageSize": 1}
-        since = {"oldestDate": time.time() - 86_400}
+        since = {"oldestDate": 0}
         for state in ("open", "closed"):
             operation = f"list_{state}_workflow_executions"
             found = self._call(operation, startTimeFilter=since, **which)["executionInfos"]
