@@ -15,20 +15,14 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from swf_network import (
-    ACTIVITIES,
-    DECIDERS,
-    DOMAIN,
-    KEYS,
-    activity_config,
-    workflow_config,
-)
+from swf_network import ACTIVITIES, DECIDERS, DOMAIN, KEYS, WAIT, activity_config, site, workflow_config
 
 import flowy
 from flowy import swf
 from flowy.swf.history import attributes_of
 from flowy.swf.kept import KeptRuns
 from flowy.testing import LocalSWF
+from flowy.testing.swf import Limits, SystemClock
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
@@ -440,6 +434,102 @@ def test_a_bad_poll_ends_run_forever(caplog: pytest.LogCaptureFixture) -> None:
     client.register_domain(DOMAIN)
     with pytest.raises(flowy.UsageError, match="poll_for_activity_task"):
         swf.SWFActivityWorker().run_forever(DOMAIN, "", client, setup_log=False)
+
+
+def test_a_decider_that_leaves_gives_the_run_to_the_others() -> None:
+    bench = Bench(abs)
+    worker = swf.SWFWorkflowWorker()
+
+    class Leaving(One):
+        def __call__(self, *args: Any) -> Any:
+            worker.stop()  # as SIGTERM does
+            return super().__call__(*args)
+
+    config = bench.decider.workflows["One", "1"].config
+    worker.register(config, Leaving, 1, "One")
+    bench.run = bench.start(-3)
+    worker.run_forever(DOMAIN, DECIDERS, bench.client, setup_log=False)
+    said = bench.only("DecisionTaskCompleted")
+    assert said["taskList"] == {"name": DECIDERS}
+    assert "taskListScheduleToStartTimeout" not in said
+    bench.act()
+    bench.decide()
+    assert bench.run.wait(0) == 3
+
+
+def test_tasks_of_kept_runs_bring_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowy.swf.polling.GRACE", 0.5)  # polls take a minute of this clock
+    sizes = []
+    reads = []
+
+    class Counting(swf.SWFWorkflowWorker):
+        def decide(self, task: Any) -> Any:
+            sizes.append(len(task["events"]))
+            return super().decide(task)
+
+    class Chain:
+        def __init__(self, act: Any) -> None:
+            self.act = act
+
+        def __call__(self) -> Any:
+            total = 0
+            for _ in range(20):
+                total = flowy.wait(self.act(total))
+            return total
+
+    monkeypatch.setattr("flowy.swf.deciding.Decider._read", lambda *given: reads.append(given))
+    with site("http", clock=SystemClock(), limits=Limits.unthrottled()) as place:
+        config = workflow_config()
+        config.conf_activity("act", version=1)
+        monkeypatch.setattr(swf, "SWFWorkflowWorker", Counting)
+        decider = place.decider({"chain": (config, Chain)})
+        place.activities({"act": lambda n: n + 1})
+        assert place.start("chain").wait(WAIT) == 20
+    assert max(sizes) < 20
+    assert len(sizes) == 21
+    assert (decider.kept.hits, decider.kept.misses, reads) == (20, 0, [])
+
+
+def test_polls_survive_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(abs)
+    bench.run = bench.start(-3)
+    bench.decide()
+    poll = swf.SWFClient.poll_for_activity_task
+    answers: list[Any] = [RuntimeError("odd"), swf.Unreachable("gone"), swf.Refused("poll", "Odd", "no")]
+
+    def failing(*args: Any, **given: Any) -> Any:
+        if answers:
+            raise answers.pop()
+        return poll(*args, **given)
+
+    monkeypatch.setattr(swf.SWFClient, "poll_for_activity_task", failing)
+    monkeypatch.setattr(bench.worker, "break_loop", bench.decide)
+    bench.worker.run_forever(DOMAIN, ACTIVITIES, bench.client, setup_log=False)
+    assert bench.run.wait(0) == 3
+
+
+def test_a_task_that_can_not_be_answered_ends_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(abs)
+    runs = [bench.start(-1), bench.start(-2)]
+    bench.decide()
+    bench.decide()
+    run = type(bench.worker)._run
+    hit: list[int] = []
+
+    def bad(self: Any, *given: Any) -> Any:
+        hit.append(1)
+        if len(hit) == 1:
+            raise RuntimeError("a bug")
+        return run(self, *given)
+
+    monkeypatch.setattr(type(bench.worker), "_run", bad)
+    monkeypatch.setattr(bench.worker, "break_loop", lambda: len(hit) == 2)
+    bench.worker.run_forever(DOMAIN, ACTIVITIES, bench.client, setup_log=False)
+    bench.decide()
+    assert "could not be answered" in caplog.text
+    assert runs[1].wait(0) == 2
 
 
 # ------------------------------------------------------------------ long texts in S3

@@ -141,9 +141,9 @@ def _translated(operation: str, call: Callable[..., Any], given: Mapping[str, An
         raise Refused(operation, kind, message) from error.with_traceback(None)
     except ParamValidationError as error:
         raise UsageError(f"{operation}: {error}") from error
-    except (NoCredentialsError, NoRegionError):
-        raise  # botocore says what to do
-    except BotoCoreError as error:
+    except (NoCredentialsError, NoRegionError) as error:
+        raise UsageError(f"{operation}: {error} Set AWS up, or give SWFClient(kwargs=…)") from error
+    except (BotoCoreError, OSError) as error:
         what = f"{operation}: {type(error).__name__}: {error}"
         raise Unreachable(what) from error.with_traceback(None)
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flowy.errors import UsageError
 from flowy.swf.client import Refused, Unreachable
 from flowy.swf.rates import Backoff
 
@@ -67,8 +68,12 @@ class Poller:
             began = time.monotonic()
             try:
                 task = self._poll()
-            except (Unreachable, Refused) as error:
+            except UsageError:
+                raise  # it will not get better
+            except Exception as error:
                 # Refused too: rights, domains and keys are put right while workers run.
+                if not isinstance(error, (Unreachable, Refused)):
+                    log.exception("a poll failed in a way that is not known")
                 pause = trouble.pause()
                 log.warning("polling for tasks failed, next try in %.1f s: %s", pause, str(error))
                 self._stop.wait(pause)
@@ -91,7 +96,7 @@ class Worker:
 
     Args:
         polls: what polls, by name.
-        answer: answers a task; what it raises ends the worker.
+        answer: answers a task; what it raises is logged.
         stopping: set when it shall stop.
         asked: whether to stop, asked after each task and every second.
         grace: seconds that polls under way get at the end.
@@ -134,12 +139,19 @@ class Worker:
                     if poller.failed is not None:
                         raise poller.failed
                 elif poller is not None and task is not None:
-                    self._answer(task)
+                    self._answer_one(task)
                     poller.answered()
         finally:
             self.stopping.set()
             for poller in pollers:
                 poller.answered()
+
+    def _answer_one(self, task: Task) -> None:
+        try:
+            self._answer(task)
+        except Exception:
+            # One task shall not end a worker of many: this one comes again, or times out.
+            log.exception("a task could not be answered")
 
     def _next(self, end: float) -> tuple[Poller | None, Task | None]:
         try:
