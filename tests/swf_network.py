@@ -141,9 +141,9 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(over: str = "memory", **given: Any) -> Iterator[Site]:
-    """A site `over` "memory" or "http"."""
-    local = LocalSWF(**given)
+def site(over: str = "memory", local: LocalSWF | None = None) -> Iterator[Site]:
+    """A site `over` "memory" or "http"; with a clock that jumps, if it is not said which."""
+    local = local or LocalSWF()
     if over == "memory":
         made = Site(local, lambda: swf.SWFClient(local.client()))
         try:

@@ -478,7 +478,8 @@ def test_tasks_of_kept_runs_bring_only_what_is_new(monkeypatch: pytest.MonkeyPat
             return total
 
     monkeypatch.setattr("flowy.swf.deciding.Decider._read", lambda *given: reads.append(given))
-    with site("http", clock=SystemClock(), limits=Limits.unthrottled()) as place:
+    local = LocalSWF(clock=SystemClock(), limits=Limits.unthrottled())
+    with site("http", local) as place:
         config = workflow_config()
         config.conf_activity("act", version=1)
         monkeypatch.setattr(swf, "SWFWorkflowWorker", Counting)

@@ -193,7 +193,9 @@ def decider_process(url: str) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_deciders_that_end_in_the_middle(how: signal.Signals) -> None:
     gate = Gate()
-    with site("http") as place:
+    # A clock that jumps would be at the end of the execution before the next decider has started.
+    local = LocalSWF(auto_advance=False)
+    with ticking(local), site("http", local) as place:
         url = place.client.client.meta.endpoint_url
         place.client.register_type("workflow", DOMAIN, "waves", "1", waves()[0].defaults)
         place.activities({"inc": gate}, activity_config(default_start_to_close=10_000))
