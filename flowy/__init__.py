@@ -56,7 +56,10 @@ finally:
 if TYPE_CHECKING:
     from flowy import swf as swf
     from flowy.swf import SWFActivityConfig as SWFActivityConfig
+    from flowy.swf import SWFActivityWorker as SWFActivityWorker
+    from flowy.swf import SWFClient as SWFClient
     from flowy.swf import SWFWorkflowConfig as SWFWorkflowConfig
+    from flowy.swf import SWFWorkflowStarter as SWFWorkflowStarter
     from flowy.swf import SWFWorkflowWorker as SWFWorkflowWorker
 
 __all__ = [
@@ -101,7 +104,14 @@ __all__ = [
     "wait",
 ]
 
-_OF_SWF = ("SWFActivityConfig", "SWFWorkflowConfig", "SWFWorkflowWorker")
+_OF_SWF = (
+    "SWFActivityConfig",
+    "SWFActivityWorker",
+    "SWFClient",
+    "SWFWorkflowConfig",
+    "SWFWorkflowStarter",
+    "SWFWorkflowWorker",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,8 @@ LAYERS = {
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
             " swf.serialization",
-            "clock swf.stores local local.pool local.process local.worker local.executors local.batch"
+            "clock swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
+            " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
@@ -44,7 +45,8 @@ LAYERS = {
             " testing.swf.requests testing.swf.service testing.swf.store testing.swf.tasklists"
             " testing.swf.tasks testing.swf.tokens testing.swf.visibility testing.swf.waiting"
             " testing.swf.world",
-            "local.engine local.driver plain swf swf.decider swf.kept swf.replaying"
+            "local.engine local.driver plain swf swf.activities swf.decider swf.deciding swf.kept"
+            " swf.replaying swf.starter"
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
@@ -56,7 +58,6 @@ LAYERS = {
 
 PROCESSES = frozenset({"local.process", "local.worker"})
 OUTSIDE = frozenset(module for module, layer in LAYERS.items() if layer >= 3)
-NOBODY: frozenset[str] = frozenset()
 
 # What is imported or named, anything inside it included, and the modules that may.
 ROOMS = {
@@ -70,8 +71,10 @@ ROOMS = {
     "os.popen": PROCESSES,
     "os.system": PROCESSES,
     "sqlite3": frozenset({"testing.swf.statefile"}),
-    "boto3": NOBODY,
-    "botocore": frozenset({"testing.swf.client", "testing.swf.local", "testing.swf.model"}),
+    "boto3": frozenset({"swf.client"}),
+    "botocore": frozenset(
+        {"swf.client", "testing.swf.client", "testing.swf.local", "testing.swf.model"}
+    ),
     "time": OUTSIDE,
     "datetime.date.today": OUTSIDE,
     "datetime.datetime.now": OUTSIDE,

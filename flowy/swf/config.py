@@ -18,7 +18,18 @@ from flowy.errors import Failure, UsageError
 from flowy.options import make_options
 from flowy.swf import serialization
 
-__all__ = ["CATEGORIES", "Call", "SWFActivityConfig", "SWFWorkflowConfig", "TypeKey", "type_key"]
+__all__ = [
+    "CATEGORIES",
+    "Call",
+    "SWFActivityConfig",
+    "SWFWorkflowConfig",
+    "TypeKey",
+    "as_child_policy",
+    "as_duration",
+    "as_priority",
+    "as_tags",
+    "type_key",
+]
 
 CHILD_POLICIES = ("TERMINATE", "REQUEST_CANCEL", "ABANDON")
 CATEGORIES = ("swf_activity", "swf_workflow")
@@ -122,15 +133,15 @@ class SWFActivityConfig(_Config):
     ) -> None:
         self.defaults = _given(
             defaultTaskList=_task_list(default_task_list),
-            defaultTaskHeartbeatTimeout=_duration("default_heartbeat", default_heartbeat),
-            defaultTaskScheduleToCloseTimeout=_duration(
+            defaultTaskHeartbeatTimeout=as_duration("default_heartbeat", default_heartbeat),
+            defaultTaskScheduleToCloseTimeout=as_duration(
                 "default_schedule_to_close", default_schedule_to_close
             ),
-            defaultTaskScheduleToStartTimeout=_duration(
+            defaultTaskScheduleToStartTimeout=as_duration(
                 "default_schedule_to_start", default_schedule_to_start
             ),
-            defaultTaskStartToCloseTimeout=_duration("default_start_to_close", default_start_to_close),
-            defaultTaskPriority=_priority(default_priority),
+            defaultTaskStartToCloseTimeout=as_duration("default_start_to_close", default_start_to_close),
+            defaultTaskPriority=as_priority(default_priority),
         )
         """Arguments of RegisterActivityType, beside domain, name and version."""
         self.deserialize_input = deserialize_input or serialization.load_call
@@ -176,14 +187,14 @@ class SWFWorkflowConfig(_Config):
         self.rate_limit = rate_limit
         self.defaults = _given(
             defaultTaskList=_task_list(default_task_list),
-            defaultExecutionStartToCloseTimeout=_duration(
+            defaultExecutionStartToCloseTimeout=as_duration(
                 "default_workflow_duration", default_workflow_duration
             ),
-            defaultTaskStartToCloseTimeout=_duration(
+            defaultTaskStartToCloseTimeout=as_duration(
                 "default_decision_duration", default_decision_duration
             ),
-            defaultChildPolicy=_child_policy(default_child_policy),
-            defaultTaskPriority=_priority(default_priority),
+            defaultChildPolicy=as_child_policy(default_child_policy),
+            defaultTaskPriority=as_priority(default_priority),
             defaultLambdaRole=default_lambda_role,
         )
         """Arguments of RegisterWorkflowType, beside domain, name and version."""
@@ -227,11 +238,11 @@ class SWFWorkflowConfig(_Config):
         """
         attributes = _given(
             taskList=_task_list(task_list),
-            heartbeatTimeout=_duration("heartbeat", heartbeat),
-            scheduleToCloseTimeout=_duration("schedule_to_close", schedule_to_close),
-            scheduleToStartTimeout=_duration("schedule_to_start", schedule_to_start),
-            startToCloseTimeout=_duration("start_to_close", start_to_close),
-            taskPriority=_priority(priority),
+            heartbeatTimeout=as_duration("heartbeat", heartbeat),
+            scheduleToCloseTimeout=as_duration("schedule_to_close", schedule_to_close),
+            scheduleToStartTimeout=as_duration("schedule_to_start", schedule_to_start),
+            startToCloseTimeout=as_duration("start_to_close", start_to_close),
+            taskPriority=as_priority(priority),
         )
         self._add(
             dep_name, "activity", (version, name), attributes, retry, serialize_input, deserialize_result
@@ -264,12 +275,12 @@ class SWFWorkflowConfig(_Config):
         """
         attributes = _given(
             taskList=_task_list(task_list),
-            executionStartToCloseTimeout=_duration("workflow_duration", workflow_duration),
-            taskStartToCloseTimeout=_duration("decision_duration", decision_duration),
-            childPolicy=_child_policy(child_policy),
-            taskPriority=_priority(priority),
+            executionStartToCloseTimeout=as_duration("workflow_duration", workflow_duration),
+            taskStartToCloseTimeout=as_duration("decision_duration", decision_duration),
+            childPolicy=as_child_policy(child_policy),
+            taskPriority=as_priority(priority),
             lambdaRole=lambda_role,
-            tagList=_tags(tags),
+            tagList=as_tags(tags),
         )
         self._add(
             dep_name, "child", (version, name), attributes, retry, serialize_input, deserialize_result
@@ -288,7 +299,7 @@ class SWFWorkflowConfig(_Config):
 
         The run needs a Lambda role (`default_lambda_role`, or that which it was started with).
         """
-        attributes = _given(startToCloseTimeout=_duration("start_to_close", start_to_close))
+        attributes = _given(startToCloseTimeout=as_duration("start_to_close", start_to_close))
         self._add(
             dep_name, "lambda", (None, name), attributes, retry, serialize_input, deserialize_result
         )
@@ -380,7 +391,8 @@ def _task_list(name: Any) -> dict[str, str] | None:
     return {"name": name}
 
 
-def _duration(what: str, seconds: Any) -> str | None:
+def as_duration(what: str, seconds: Any) -> str | None:
+    """Seconds as SWF takes them. Raises `UsageError`."""
     if seconds is None:
         return None
     if isinstance(seconds, str):
@@ -396,7 +408,8 @@ def _duration(what: str, seconds: Any) -> str | None:
     return str(math.ceil(seconds))
 
 
-def _priority(priority: Any) -> str | None:
+def as_priority(priority: Any) -> str | None:
+    """A priority as SWF takes it. Raises `UsageError`."""
     if priority is None:
         return None
     try:
@@ -408,13 +421,15 @@ def _priority(priority: Any) -> str | None:
     return str(number)
 
 
-def _child_policy(policy: Any) -> str | None:
+def as_child_policy(policy: Any) -> str | None:
+    """A child policy, checked. Raises `UsageError`."""
     if policy is not None and policy not in CHILD_POLICIES:
         raise UsageError(f"a child policy is one of {', '.join(CHILD_POLICIES)}, not {policy!r}")
     return policy  # type: ignore[no-any-return]
 
 
-def _tags(tags: Any) -> list[str] | None:
+def as_tags(tags: Any) -> list[str] | None:
+    """Tags as SWF takes them. Raises `UsageError`."""
     if tags is None:
         return None
     made = [tags] if isinstance(tags, str) else list(tags)

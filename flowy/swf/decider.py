@@ -3,17 +3,18 @@
 Owns: `SWFWorkflowWorker`: the workflows that a decider knows, by name and version, and `decide`, which
 answers one task, with a kept run where there is one and from the whole history else.
 
-May not know: the service, or how tasks come here: who polls hands them over, sends the answer, and
-tells `forget` if it was refused. Its neighbours are `execution` (one run) and `kept`.
+May not know: the service, or how tasks come here: `deciding` polls, hands them over, sends the answer,
+and tells `forget` if it was refused. Its neighbours are `execution` (one run), `kept`, and `remote`,
+which has `run_forever`.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
-from collections.abc import Mapping
-from typing import Any
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from flowy.config import check_factory, check_fit, describe
 from flowy.errors import NondeterminismError, UsageError
@@ -24,7 +25,11 @@ from flowy.swf.history import Event, Incomplete, attributes_of, check_contiguous
 from flowy.swf.kept import KeptRuns, run_key
 from flowy.swf.meanings import apply
 from flowy.swf.payloads import Payloads
+from flowy.swf.remote import Remote, Tasks
 from flowy.swf.stores import FolderPayloads
+
+if TYPE_CHECKING:
+    from flowy.swf.client import SWFClient
 
 __all__ = ["SWFWorkflowWorker", "UnknownWorkflow", "as_store"]
 
@@ -38,7 +43,7 @@ class UnknownWorkflow(UsageError):
     """A decision task of a workflow that this decider does not know."""
 
 
-class SWFWorkflowWorker:
+class SWFWorkflowWorker(Remote):
     """Decides for the workflows that are registered with it.
 
     Args:
@@ -57,6 +62,7 @@ class SWFWorkflowWorker:
     [('Twice', '1')]
     """
 
+    kind = "workflow"
     categories = (CATEGORIES[1],)
 
     def __init__(
@@ -97,33 +103,26 @@ class SWFWorkflowWorker:
             raise UsageError(f"the workflow {key[0]} {key[1]} is registered twice")
         self.workflows[key] = Workflow(config, func, key[1], key[0])
 
-    def scan(
-        self,
-        categories: tuple[str, ...] | None = None,
-        package: Any = None,
-        ignore: Any = None,
-        level: int = 0,
-    ) -> None:
-        """Register all that is bound to a configuration in a package, found through venusian.
+    def types(self) -> Iterator[tuple[TypeKey, Mapping[str, Any]]]:
+        """The types that are registered with it, and their defaults at SWF."""
+        for key, known in self.workflows.items():
+            yield key, known.config.defaults
 
-        Args:
-            categories: of configurations; those of workflows by default.
-            package: where to look; the package of the caller by default.
-            ignore: as venusian takes it.
-            level: how many more callers up that is.
+    # ------------------------------------------------------------ with the service
 
-        Raises:
-            ImportError: venusian is not installed.
-        """
-        try:
-            import venusian
-        except ImportError:
-            raise ImportError("scan() works through venusian: pip install 'flowy[swf]'") from None
-        if package is None:
-            module = sys.modules[sys._getframe(1 + level).f_globals["__name__"]]
-            package = sys.modules.get(module.__package__ or "", module)
-        scanner = venusian.Scanner(register=self.register)
-        scanner.scan(package, categories=categories or self.categories, ignore=ignore)
+    def tasks(
+        self, client: SWFClient, domain: str, task_list: str, identity: str, stop: threading.Event
+    ) -> Tasks:
+        """What to poll, and how to answer."""
+        from flowy.swf.deciding import Decider, own_list
+
+        own = own_list() if self.kept.count and not stop.is_set() else None
+        decider = Decider(self, client, domain, task_list, identity, stop, own)
+        return decider.polls, decider.answer
+
+    def ended(self) -> None:
+        """The runs that are kept can't go on without their thread."""
+        self.kept.clear()
 
     # ------------------------------------------------------------ deciding
 
