@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -377,26 +377,36 @@ def loop() -> None:
 TEST_IS_OVER = threading.Event()
 
 
-@pytest.mark.parametrize("limit", ["start_to_close", "schedule_to_close"])
+@pytest.fixture
+def nothing_hangs_on() -> Iterator[None]:
+    yield
+    TEST_IS_OVER.set()
+    for thread in threading.enumerate():
+        if thread.name == "flowy-patience":
+            thread.join(LONG)
+    TEST_IS_OVER.clear()
+
+
+@pytest.mark.usefixtures("nothing_hangs_on")
 @pytest.mark.parametrize("wait", [loop, TEST_IS_OVER.wait], ids=["in a loop", "for a lock"])
-def test_an_argument_whose_pickling_hangs_fails_its_task(wait: Callable[[], Any], limit: str) -> None:
+def test_an_argument_whose_pickling_hangs_fails_its_task(wait: Callable[[], Any]) -> None:
     """Nothing else does: the driver goes on, and the worker never heard of it."""
     inputs: list[Any] = [[i] for i in range(10)]
     inputs[5] = HangsInPickling(wait)
-    options: dict[str, Any] = {limit: SHORT, "retry": flowy.Retry(attempts=3)}
-    try:
-        got = make(All, lambda x: x, "processes", **options).run(*inputs)
-    finally:
-        TEST_IS_OVER.set()
-        for thread in threading.enumerate():
-            if thread.name == "flowy-patience":
-                thread.join(LONG)
-        TEST_IS_OVER.clear()
+    options: dict[str, Any] = {"start_to_close": 3 * SHORT, "retry": flowy.Retry(attempts=3)}
+    got = make(All, lambda x: x, "processes", **options).run(*inputs)
     bad = got.pop(5)
     assert isinstance(bad, flowy.TaskTimedout)
-    assert (bad.key, bad.timeout) == ("do-5-0", limit)
-    assert "its arguments were not pickled within 0.3 s" in str(bad)
+    assert (bad.key, bad.timeout) == ("do-5-0", "start_to_close")
+    assert "its arguments were not pickled within 0.9 s" in str(bad)
     assert got == [[i] for i in range(10) if i != 5]
+
+
+@pytest.mark.usefixtures("nothing_hangs_on")
+def test_the_first_limit_counts_for_an_argument_whose_pickling_hangs() -> None:
+    w = make(All, lambda x: x, "processes", schedule_to_close=SHORT, start_to_close=LONG)
+    (bad,) = w.run(HangsInPickling(TEST_IS_OVER.wait))
+    assert (type(bad), bad.timeout) == (flowy.TaskTimedout, "schedule_to_close")
 
 
 def test_an_argument_is_pickled_in_the_context_of_its_run() -> None:
