@@ -31,8 +31,11 @@ LAYERS = {
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
-            " swf.serialization",
-            "clock swf.stores local local.pool local.process local.worker local.executors local.batch"
+            " swf.serialization"
+            " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
+            " trace.mermaid trace.record trace.trace",
+            "clock pictures swf.stores"
+            " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
@@ -62,7 +65,7 @@ NOBODY: frozenset[str] = frozenset()
 ROOMS = {
     "cloudpickle": frozenset({"serialization"}),
     "multiprocessing": PROCESSES,
-    "subprocess": PROCESSES,
+    "subprocess": PROCESSES | {"pictures"},
     "os.fork": PROCESSES,
     "os.forkpty": PROCESSES,
     "os.posix_spawn": PROCESSES,
