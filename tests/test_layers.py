@@ -40,7 +40,7 @@ LAYERS = {
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf"
+            " local.large local.segments local.shelf local.tracing"
             " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
             " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
             " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"

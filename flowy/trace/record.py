@@ -75,7 +75,7 @@ class Task(NamedTuple):
     started: float
     ended: float
     outcome: str
-    """'completed', 'failed', 'timed out', 'cancelled', 'worker died'; .open.: its run ended first."""
+    """'completed', 'failed', 'timed out', 'cancelled', 'worker died'; 'open': its run ended first."""
     error: str
     value: str
     """Its result in short, where it was kept."""
