@@ -51,7 +51,7 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli demo _version testing testing.swf",
+            "__init__ __main__ cli command demo _version testing testing.swf",
         )
     )
     for module in modules.split()

@@ -9,6 +9,8 @@ thread that runs it.
 
 from __future__ import annotations
 
+import copy
+import inspect
 import os
 import threading
 import time
@@ -243,6 +245,33 @@ class LocalWorkflow:
         if _trace:
             return self._run_traced(made, _trace, args, kwargs, _wait)
         return self._run(made, args, kwargs, _wait)
+
+    def with_options(self, workers: int | None, executor: ExecutorChoice | None) -> LocalWorkflow:
+        """The same workflow with other workers; None leaves what there is.
+
+        Raises:
+            UsageError: they can't be used.
+        """
+        choice = self._choice if executor is None else executor
+        check_choice(choice, self._start_method, workers)
+        check_workers(choice, self._memory_limit, self._max_tasks)
+        made = copy.copy(self)
+        made._lock = threading.Lock()
+        made._executor, made._users = None, 0
+        made._choice = choice
+        made._workers = self._workers if workers is None else workers
+        return made
+
+    def signature(self) -> inspect.Signature | None:
+        """What the workflow takes as input; None where that can't be told without running it."""
+        call = vars(self._factory).get("__call__") if isinstance(self._factory, type) else None
+        if call is None:
+            return None
+        try:
+            signature = inspect.signature(call)
+        except (TypeError, ValueError):
+            return None
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
     @property
     def trace(self) -> Trace | None:

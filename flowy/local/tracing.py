@@ -42,7 +42,7 @@ def take(tracer: Tracer, workers: int) -> Trace:
     if tracer.aliases:
         depends = _resolve(columns.first, columns.sources, tracer.aliases)
         _put_in_order(columns, depends)
-    return Trace(columns, workers=workers)
+    return Trace(columns, exact=False, workers=workers)
 
 
 def _resolve(first: array[int], sources: array[int], aliases: Aliases) -> list[list[int]]:

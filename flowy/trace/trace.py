@@ -31,8 +31,8 @@ class Trace:
     def __init__(self, columns: Columns | None = None, *, exact: bool = True, workers: int = 0) -> None:
         self.columns = Columns() if columns is None else columns
         self.exact = exact
-        """Whether each task was timed by itself; else tasks that travelled together share the time of
-        their message evenly, one after the other."""
+        """Whether each task was timed by itself; else tasks that took less than half a microsecond on
+        average were timed some milliseconds at a time, and share that time evenly."""
         self.workers = workers
         """How many tasks could run at a time; 0: not known."""
 
