@@ -118,7 +118,8 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
     Returns (first, values, failures, spent, kinds, times) of what was not flushed before; `kinds` has the
     flag `OBJECTS` if a value is other than a number, a string, bytes or None, and `BLOBS` if one is large
     bytes. `times` is empty unless `work.timed`: then it has when the first call began (a double, seconds
-    since the epoch), who ran them (an int64), and for each call the seconds to the next (a float).
+    since the epoch), who ran them (an int64), and for each call the seconds to the next (a float). Tasks
+    shorter than `SHORT` are timed together, and share the time evenly.
 
     Args:
         functions: by number.
@@ -161,6 +162,7 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
     cdef bytearray stamps = bytearray(4 * n if timed_each else 0)
     cdef float *took = <float *><char *>stamps
     cdef double real = realtime() - begun, chunk_begun = begun, stamp = begun
+    cdef Py_ssize_t stamped = 0
     cdef uint8_t[::1] buffer
     if status is not None:
         buffer = status
@@ -222,12 +224,11 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
             values.append(None if stay_bytes[i] else value)
         else:
             values.append(value)
-        if timed_each:
-            at = now()
-            took[i] = <float>(at - stamp)
-            stamp = at
         if fine or ticks() != tick:
             at = now()
+            if timed_each:
+                share_time(took, stamped, i + 1, at - stamp)
+                stamp, stamped = at, i + 1
             tick = ticks()
             fine = flush_after <= 0 or at - begun > SHORT * (i + 1 - timed)
             if flush is not None and at - flushed >= flush_after and i + 1 < n:
@@ -239,11 +240,20 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
                       tell_times(real + chunk_begun, stamps[4 * first:4 * i + 4]) if timed_each else b"")
                 first, values, failures, spent = i + 1, [], {}, {}
                 begun = flushed = chunk_begun = stamp = now()
+                stamped = i + 1
                 timed = i + 1
     page.at = -1
     add(spent, current, n - timed, now() - begun)
+    if timed_each:
+        share_time(took, stamped, n, now() - stamp)
     times = tell_times(real + chunk_begun, stamps[4 * first:]) if timed_each else b""
     return first, values, failures, spent, kinds, times
+
+
+cdef void share_time(float *took, Py_ssize_t first, Py_ssize_t end, double seconds) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(first, end):
+        took[i] = <float>(seconds / (end - first))
 
 
 cdef object TIMES = Struct("=dq")

@@ -2505,6 +2505,7 @@ cdef class Run:
         """More members, from their inputs."""
         cdef Py_ssize_t i, j, n = len(items), compact = 0
         cdef Chunk chunk = Chunk.__new__(Chunk)
+        cdef int32_t row
         cdef bint numbers = type(items) is range
         cdef bint listed = type(items) is list
         cdef bint here = self.lanes[m.dep] == 0
@@ -2542,7 +2543,12 @@ cdef class Run:
                 self.n_created += 1
                 self.append_member(m, self.n_created)
                 if self.tracer is not None:
-                    push(&m.rows, self.trace_call(m.dep, m.call, <int32_t>m.drawn - 1))
+                    if self.met.n or not here:
+                        row = self.trace_call(m.dep, m.call, <int32_t>m.drawn - 1)
+                    else:
+                        row = self.tracer.add(self.traced_as, self.names_from + m.dep, m.call,
+                                              <int32_t>m.drawn - 1, False, self.row_after, self.clock)
+                    push(&m.rows, row)
                 compact += 1
                 i += 1
         chunk.count = m.drawn - chunk.first
@@ -2815,7 +2821,11 @@ cdef class Run:
             return 0
         if self.tracer is not None:
             for i in range(n):
-                self.trace_end(m.rows.v[member + i], values[i], False)
+                if m.rows.v[member + i] < SHOWN:
+                    self.trace_end(m.rows.v[member + i], values[i], False)
+                else:
+                    self.tracer.rows[m.rows.v[member + i]].outcome = 1
+            self.row_ended = m.rows.v[member + n - 1]
         memcpy(m.values + at, items, n * sizeof(PyObject *))
         memmove(items, items + n, (len(values) - n) * sizeof(PyObject *))
         set_size(values, len(values) - n)
