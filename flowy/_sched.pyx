@@ -4117,7 +4117,8 @@ cdef class Batch:
         `times` is as `_loop.run_calls` gives it. Only for batches of an outbox with a tracer.
         """
         cdef char *data = <char *>times
-        cdef double at = (<double *>data)[0]
+        cdef double began = (<double *>data)[0]
+        cdef double at = 0.0             # since then: added to the time of day short tasks would vanish
         cdef float *took = <float *>(data + 16)
         cdef Py_ssize_t i, n = min((len(times) - 16) // 4, len(self) - first)
         cdef Tracer t
@@ -4127,7 +4128,7 @@ cdef class Batch:
         t = self.run_of(first).tracer
         worker = t.number_worker((<int64_t *>(data + 8))[0])
         for i in range(n):
-            t.ran(self.row_of(first + i), worker, sent, at, at + took[i])
+            t.ran(self.row_of(first + i), worker, sent, began + at, began + (at + took[i]))
             at += took[i]
 
     def drop_call(self, Py_ssize_t i):

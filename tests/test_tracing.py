@@ -10,7 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import programs as p
 import pytest
+from hypothesis import HealthCheck, assume, event, given, settings
+from oracle import Oracle, answer, nodes_in
 
 import flowy
 from flowy import LocalWorkflow, Retry, UsageError
@@ -169,6 +172,8 @@ def test_short_tasks_of_one_message_follow_each_other() -> None:
         assert task.started >= by_worker.get(task.worker, 0.0) - 1e-3
         by_worker[task.worker] = task.ended
     assert trace.nbytes <= 64 * len(trace)
+    known = sum(row.total for row in trace.summary())
+    assert known > 3000 * 10e-9, "the times of short tasks add up, whatever each is rounded to"
 
 
 def test_failures_and_retries() -> None:
@@ -250,3 +255,36 @@ def test_pictures_by_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     before = w.trace
     assert w.run() == 1
     assert w.trace is before
+
+
+@given(program=p.programs(p.Grammar(orders=False, fails=False)))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_graph_is_that_of_the_oracle(program: p.Program) -> None:
+    """What the oracle put into each call is what the trace says that the task depends on.
+
+    Reductions are left out: there the oracle puts values of what is known in place of the nodes.
+    """
+    assume("Reduce(" not in repr(program))
+    oracle = Oracle(program, (), {})
+    running = oracle.start()
+    while not oracle.ended:
+        command = running.pop(0)
+        running += oracle.feed(answer(program, command))
+    expected = {
+        node.key: {source.key for source in nodes_in(node.call)} for node in oracle.nodes if node.call
+    }
+    assume(all("@" not in key and key for sources in expected.values() for key in sources))
+    w = LocalWorkflow(p.workflow(lambda: program, sub=False), executor="inline")
+    for name in ("inc", "add", "join", "flaky"):
+        w.conf_activity(name, p.ACTIVITIES[name])
+    assume(not any(key.startswith("sub-") for key in expected))
+    try:
+        run(w)
+    except (ValueError, TypeError):
+        pass
+    assert w.trace is not None
+    check(w.trace)
+    found = graph(w.trace)
+    assert found.keys() <= expected.keys()
+    assert found == {key: expected[key] for key in found}
+    event("with dependencies" if any(found.values()) else "without")
