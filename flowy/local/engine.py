@@ -43,7 +43,6 @@ from flowy.local.executors import (
 from flowy.local.logs import Habits, OutputChoice
 from flowy.local.process import StartMethod
 from flowy.local.stopping import attended
-from flowy.local.tracing import take
 from flowy.options import PLAIN, Options, make_options
 
 if TYPE_CHECKING:
@@ -278,6 +277,8 @@ class LocalWorkflow:
         """What the latest run with `_trace` did; None if there was none."""
         with self._lock:
             if self._traced is not None:
+                from flowy.local.tracing import take  # most runs have no trace
+
                 self._trace = take(*self._traced)
                 self._traced = None
             return self._trace
