@@ -13,6 +13,8 @@ from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from struct import Struct
+from threading import get_native_id
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
@@ -30,7 +32,7 @@ cdef extern from "<time.h>" nogil:
         long tv_sec
         long tv_nsec
     int clock_gettime(int clock, timespec *time)
-    enum: CLOCK_MONOTONIC
+    enum: CLOCK_MONOTONIC, CLOCK_REALTIME
 
 cdef extern from *:
     """
@@ -58,6 +60,12 @@ class HandedOn(partial):
 cdef inline double now() noexcept nogil:
     cdef timespec t
     clock_gettime(CLOCK_MONOTONIC, &t)
+    return t.tv_sec + t.tv_nsec * 1e-9
+
+
+cdef inline double realtime() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_REALTIME, &t)
     return t.tv_sec + t.tv_nsec * 1e-9
 
 
@@ -107,13 +115,16 @@ cdef struct Page:
 def run_calls(functions, work, flush, double flush_after, tuple through, hand_on, status=None):
     """Call one after the other.
 
-    Returns (first, values, failures, spent, kinds) of what was not flushed before; `kinds` has the flag
-    `OBJECTS` if a value is other than a number, a string, bytes or None, and `BLOBS` if one is large bytes.
+    Returns (first, values, failures, spent, kinds, times) of what was not flushed before; `kinds` has the
+    flag `OBJECTS` if a value is other than a number, a string, bytes or None, and `BLOBS` if one is large
+    bytes. `times` is empty unless `work.timed`: then it has when the first call began (a double, seconds
+    since the epoch), who ran them (an int64), and for each call the seconds to the next (a float). Tasks
+    shorter than `SHORT` are timed together, and share the time evenly.
 
     Args:
         functions: by number.
         work: a `Work`.
-        flush: takes the same five when `flush_after` seconds have passed since it last did (0: after
+        flush: takes the same six when `flush_after` seconds have passed since it last did (0: after
             each call); or None.
         through: exceptions that end the loop instead of failing their task.
         hand_on: where a value other than an atom goes to later calls here: returns a function that
@@ -147,6 +158,11 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
     cdef Page unseen
     cdef Page *page = &unseen
     cdef bint watched = work.watched is not None
+    cdef bint timed_each = work.timed
+    cdef bytearray stamps = bytearray(4 * n if timed_each else 0)
+    cdef float *took = <float *><char *>stamps
+    cdef double real = realtime() - begun, chunk_begun = begun, stamp = begun
+    cdef Py_ssize_t stamped = 0
     cdef uint8_t[::1] buffer
     if status is not None:
         buffer = status
@@ -210,6 +226,9 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
             values.append(value)
         if fine or ticks() != tick:
             at = now()
+            if timed_each:
+                share_time(took, stamped, i + 1, at - stamp)
+                stamp, stamped = at, i + 1
             tick = ticks()
             fine = flush_after <= 0 or at - begun > SHORT * (i + 1 - timed)
             if flush is not None and at - flushed >= flush_after and i + 1 < n:
@@ -217,13 +236,31 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
                 if n_links:
                     give_back(links, n_links, link, known, values, first)
                 page.at = -1
-                flush(first, values, failures, spent, kinds)
+                flush(first, values, failures, spent, kinds,
+                      tell_times(real + chunk_begun, stamps[4 * first:4 * i + 4]) if timed_each else b"")
                 first, values, failures, spent = i + 1, [], {}, {}
-                begun = flushed = now()
+                begun = flushed = chunk_begun = stamp = now()
+                stamped = i + 1
                 timed = i + 1
     page.at = -1
     add(spent, current, n - timed, now() - begun)
-    return first, values, failures, spent, kinds
+    if timed_each:
+        share_time(took, stamped, n, now() - stamp)
+    times = tell_times(real + chunk_begun, stamps[4 * first:]) if timed_each else b""
+    return first, values, failures, spent, kinds, times
+
+
+cdef void share_time(float *took, Py_ssize_t first, Py_ssize_t end, double seconds) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(first, end):
+        took[i] = <float>(seconds / (end - first))
+
+
+cdef object TIMES = Struct("=dq")
+
+
+cdef bytes tell_times(double begun, took):
+    return TIMES.pack(begun, get_native_id()) + took
 
 
 cdef bint is_broken(int32_t *links, Py_ssize_t link, Py_ssize_t last, dict broken) except -1:

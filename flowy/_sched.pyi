@@ -134,6 +134,8 @@ class Run:
     length: int
     suggest_at: int
     task_length: int
+    traced_as: int
+    def traced_row(self, node: int) -> int: ...
     lines: dict[str, tuple[str, int]] | None
     def __new__(
         cls,
@@ -222,7 +224,19 @@ class Run:
     def check(self) -> None: ...
 
 @final
+class Tracer:
+    names: list[str]
+    runs: list[tuple[str, str, int]]
+    aliases: list[tuple[int, ...] | None]
+    errors: dict[int, str]
+    values: dict[int, str]
+    def __len__(self) -> int: ...
+    def add_run(self, id: str, name: str, parent: int) -> int: ...
+    def columns(self) -> dict[str, bytes | bytearray]: ...
+
+@final
 class Outbox:
+    tracer: Tracer | None
     on_full: Callable[[], None] | None
     full_at: int
     opens: bool
@@ -280,6 +294,7 @@ class Batch:
     def link_bytes(self) -> tuple[bytes, bytes]: ...
     def find(self, run: Run, node: int) -> int: ...
     def set_attempt(self, i: int, number: int) -> None: ...
+    def ran(self, first: int, times: bytes, sent: float) -> None: ...
     def drop_call(self, i: int) -> None: ...
     def wanted(self, i: int) -> bool: ...
     def complete(

@@ -24,7 +24,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t
+from libc.stdint cimport int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
 
@@ -48,6 +48,7 @@ cdef extern from "Python.h":
     PyTypeObject *Py_TYPE(object)
     Py_ssize_t Py_REFCNT(PyObject *)
     PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)
+    char *PyByteArray_AsString(object) except NULL
     ctypedef struct PyListObject:
         PyObject **ob_item
     void set_size "Py_SET_SIZE"(object, Py_ssize_t)
@@ -250,6 +251,23 @@ cdef struct Tally:           # per dependency
     int32_t asked
     int32_t done
     int32_t failed
+
+
+cdef struct Row:                 # 56 bytes
+    double started               # until it ran: when it was ready
+    double ended
+    float waited
+    float queued
+    int32_t name
+    int32_t call
+    int32_t index
+    int32_t run
+    int32_t after
+    int16_t worker
+    uint16_t attempts
+    uint8_t kind
+    uint8_t outcome
+    uint8_t ran
 
 
 # ---------------------------------------------------------------- values that are elsewhere
@@ -742,6 +760,14 @@ cdef class Reduction:
     cdef object have         # values and finished results not combined yet, oldest first
     cdef Py_ssize_t pending  # inputs and calls not finished
     cdef Map source_map
+    cdef list rows           # in a trace: what plain functions have made the values of
+
+    cdef int seen(self, x) except -1:
+        if self.rows is None:
+            self.rows = []
+        if type(x) is Result:
+            self.rows.append((<Result>x).run.rows[(<Result>x).node])
+        return 0
 
 
 @cython.final
@@ -796,6 +822,7 @@ cdef class Map:
     cdef public object owner     # whatever the driver wants to find here
     cdef object failure          # of the inputs, raised where the members end
     cdef list listeners          # nodes of reductions and watches that take the members
+    cdef Ints rows               # of a traced run: the row of each member
 
     def __dealloc__(self):
         cdef Py_ssize_t i
@@ -807,6 +834,7 @@ cdef class Map:
                 Py_XDECREF(value)
         dispose(self.values, self.cap * sizeof(PyObject *))
         dispose(self.marks, self.cap_marks * sizeof(uint32_t))
+        discard(&self.rows)
 
     cdef int reserve(self, Py_ssize_t more) except -1:
         """Room for `more` members."""
@@ -1038,6 +1066,14 @@ cdef class Run:
     cdef int32_t notes_made
     cdef dict members                  # node -> the map that it is a member of
     cdef Py_ssize_t queued             # ready activities, also those of maps
+    cdef Tracer tracer                 # None: nobody wants a trace
+    cdef public int32_t traced_as      # the number of this run there
+    cdef int32_t names_from            # where its names are there
+    cdef int32_t *rows                 # by node: its row there, -1 if it has none, -2 - n for alias n
+    cdef Py_ssize_t cap_rows
+    cdef Ints met                      # rows of the results met in arguments
+    cdef int32_t row_ended             # of the task that ended last, and
+    cdef int32_t row_after             # of the one whose end let the code go on last
 
     def __cinit__(self, factory, names, Outbox outbox, *, functions=(), lanes=(), args=(), kwargs=None,
                   context=None, seed=0, notes=None, changes=(), bint linger=False, bint plain=False):
@@ -1062,6 +1098,10 @@ cdef class Run:
         self.tally = <Tally *>realloc(NULL, max(1, len(self.names)) * sizeof(Tally))
         if self.tally == NULL:
             raise MemoryError()
+        self.row_ended = self.row_after = -1
+        self.tracer = outbox.tracer
+        if self.tracer is not None:
+            self.names_from = self.tracer.number_names(self.names)
         for i in range(len(self.names)):
             self.tally[i].calls = self.tally[i].asked = self.tally[i].done = self.tally[i].failed = 0
 
@@ -1076,6 +1116,8 @@ cdef class Run:
         discard(&self.advances)
         discard(&self.ready0)
         discard(&self.ready1)
+        dispose(self.rows, self.cap_rows * sizeof(int32_t))
+        discard(&self.met)
 
     # ------------------------------------------------------------ nodes and edges
 
@@ -1110,7 +1152,52 @@ cdef class Run:
         n.state = WAITING
         n.kind = <uint8_t>kind
         n.flags = 0
+        if self.tracer is not None:
+            self.trace_node(id, kind)
         return id
+
+    # ------------------------------------------------------------ what a trace hears
+
+    cdef int trace_node(self, int32_t id, int kind) except -1:
+        if id >= self.cap_rows:
+            grow(<void **>&self.rows, &self.cap_rows, max(self.cap_nodes, id + 1), sizeof(int32_t))
+        self.rows[id] = self.tracer.alias() if kind == SLOT or kind == REDUCE else -1
+        return 0
+
+    cdef int32_t trace_call(self, int32_t dep, int32_t call, int32_t index) except -2:
+        """A row for a call, with `met` as what it depends on."""
+        cdef Py_ssize_t i
+        cdef Tracer t = self.tracer
+        cdef int32_t row = t.add(self.traced_as, self.names_from + dep, call, index, self.lanes[dep] == 1,
+                                 self.row_after, self.clock)
+        if self.met.n > 1:
+            self.push_once()
+        elif self.met.n:
+            push(&t.sources, self.met.v[0])
+        self.met.n = 0
+        return row
+
+    cdef int push_once(self) except -1:
+        """The sources of a row, each once though it may be among the arguments several times."""
+        cdef Py_ssize_t i
+        for source in sorted({self.met.v[i] for i in range(self.met.n)}):
+            push(&self.tracer.sources, source)
+        return 0
+
+    cdef int trace_met(self, int32_t id) except -1:
+        if self.rows[id] != -1:
+            push(&self.met, self.rows[id])
+        return 0
+
+    cdef int trace_end(self, int32_t row, object value, bint failed) except -1:
+        if row >= 0:
+            self.row_ended = row
+            self.tracer.end(row, value, failed, self.clock)
+        return 0
+
+    def traced_row(self, int32_t node):
+        """The row of a task in the trace; -1 if there is none."""
+        return self.rows[node] if self.tracer is not None else -1
 
     cdef int move(self, int32_t id, int on) except -1:
         cdef int to = MOVES[self.nodes[id].state][on]
@@ -1184,6 +1271,8 @@ cdef class Run:
         Py_INCREF(payload)
         self.nodes[id].payload = <PyObject *>payload
         self.count_finish(id, failed)
+        if self.tracer is not None:
+            self.trace_end(self.rows[id], payload, failed)
         self.nodes[id].holds += 1
         self.heap_push(id)
         Py_XDECREF(old)
@@ -1291,6 +1380,8 @@ cdef class Run:
 
     cdef int make_ready(self, int32_t id) except -1:
         self.move(id, ON_KNOWN)
+        if self.tracer is not None and self.rows[id] >= 0:
+            self.tracer.rows[self.rows[id]].started = self.clock
         if self.nodes[id].flags & SHIPPED:
             self.move(id, ON_TAKE)
             self.sent += 1
@@ -1336,6 +1427,8 @@ cdef class Run:
         cdef int32_t slot
         if count(&w.slots):
             slot = shift_out(&w.slots)
+            if self.tracer is not None:
+                self.tracer.resolve(self.rows[slot], [self.rows[source]])
             self.finish(slot, <object>self.nodes[source].payload, self.nodes[source].state == FAILED)
             if w.once and w.source_map is not None:
                 if node in w.source_map.listeners:
@@ -1388,6 +1481,9 @@ cdef class Run:
                 self.finish(node, failure, True)
                 return 0
             if type(made) is not Result:
+                if self.tracer is not None:
+                    r.seen(x)
+                    r.seen(y)
                 r.have.append(made)
                 continue
             result = <Result>made
@@ -1400,6 +1496,9 @@ cdef class Run:
                 r.pending += 1
                 self.add_edge(result.node, node)
         if not r.pending and len(r.have) == 1 and (r.source_map is None or r.source_map.exhausted):
+            if self.tracer is not None:
+                r.seen(r.have[0])
+                self.tracer.resolve(self.rows[node], r.rows)
             self.finish(node, self.known(r.have.popleft()), False)
         return 0
 
@@ -1494,6 +1593,7 @@ cdef class Run:
         self.advance()
 
     cdef int resume(self) except -1:
+        self.row_after = self.row_ended
         """Step 3: switch to the code; comes back when it waits or has ended."""
         self.awaited = -1
         self.outbox.turns += 1
@@ -1806,6 +1906,7 @@ cdef class Run:
         cdef bint simple = not kwargs
         cdef uint16_t flags = 0
         cdef Py_ssize_t i
+        self.met.n = 0
         if simple:
             for x in args:
                 if not is_atom(x):
@@ -1826,6 +1927,8 @@ cdef class Run:
             for x in args:
                 if type(x) is Result:
                     self.add_edge((<Result>x).node, id)
+                    if self.tracer is not None:
+                        self.trace_met((<Result>x).node)
         else:
             start_walk(&w, True, DEEPEST_ARGUMENT)
             try:
@@ -1838,7 +1941,11 @@ cdef class Run:
                 if w.objects:
                     flags |= HAS_OBJECTS
                 id = self.create(TASK, dep, call, index)
+                if self.tracer is not None:
+                    self.rows[id] = self.trace_call(dep, call, index)
                 if w.failed >= 0:
+                    if self.tracer is not None:
+                        self.tracer.end(self.rows[id], <object>self.nodes[w.failed].payload, True, self.clock)
                     self.move(id, ON_FAIL)
                     self.set_payload(id, <object>self.nodes[w.failed].payload, 0)
                     self.stamp(id)
@@ -1853,6 +1960,8 @@ cdef class Run:
                         self.make_ready(id)
             finally:
                 discard(&w.pending)
+        if self.tracer is not None and self.rows[id] == -1:
+            self.rows[id] = self.trace_call(dep, call, index)
         self.tally[dep].asked += 1
         self.open += 1
         if self.lines is not None:
@@ -1974,6 +2083,8 @@ cdef class Run:
         if kind == RESULT:
             r = <Result>x
             self.own(r)
+            if self.tracer is not None and w.copying:
+                self.trace_met(r.node)
             if self.nodes[r.node].state == DONE:
                 x = self.open_value(r.node) if w.opening else <object>self.nodes[r.node].payload
                 if not is_atom(x):
@@ -2118,6 +2229,9 @@ cdef class Run:
         if m.run is not self:
             raise UsageError(f"{x!r} belongs to another run: pass its values instead")
         x.size()
+        if self.tracer is not None and w.copying:
+            for i in range(m.rows.n):
+                push(&self.met, m.rows.v[i])
         if m.first_failed >= 0 and (w.failed < 0 or self.nodes[m.first_failed].finished
                                     < self.nodes[w.failed].finished):
             w.failed = m.first_failed
@@ -2391,6 +2505,7 @@ cdef class Run:
         """More members, from their inputs."""
         cdef Py_ssize_t i, j, n = len(items), compact = 0
         cdef Chunk chunk = Chunk.__new__(Chunk)
+        cdef int32_t row
         cdef bint numbers = type(items) is range
         cdef bint listed = type(items) is list
         cdef bint here = self.lanes[m.dep] == 0
@@ -2411,6 +2526,7 @@ cdef class Run:
             elif here:
                 while j < n and (is_atom(items[j]) if m.single else is_simple(items[j])):
                     j += 1
+            self.met.n = 0
             if j == i:
                 try:
                     if self.add_member(m, chunk, i, items[i], here):
@@ -2426,6 +2542,13 @@ cdef class Run:
             while i < j:
                 self.n_created += 1
                 self.append_member(m, self.n_created)
+                if self.tracer is not None:
+                    if self.met.n or not here:
+                        row = self.trace_call(m.dep, m.call, <int32_t>m.drawn - 1)
+                    else:
+                        row = self.tracer.add(self.traced_as, self.names_from + m.dep, m.call,
+                                              <int32_t>m.drawn - 1, False, self.row_after, self.clock)
+                    push(&m.rows, row)
                 compact += 1
                 i += 1
         chunk.count = m.drawn - chunk.first
@@ -2474,6 +2597,8 @@ cdef class Run:
                 discard(&w.pending)
         id = self.ask(m.dep, m.call, <int32_t>index, args, None)
         self.append_member(m, self.nodes[id].created)
+        if self.tracer is not None:
+            push(&m.rows, self.rows[id])
         if chunk.holes is None:
             chunk.holes = set()
         chunk.holes.add(i)
@@ -2507,6 +2632,8 @@ cdef class Run:
             return known
         id = self.create(TASK, m.dep, m.call, <int32_t>i)
         self.n_created -= 1                             # it was counted when it was drawn
+        if self.tracer is not None:
+            self.rows[id] = m.rows.v[i]
         if m.at(i) == NULL:
             self.nodes[id].created = m.marks[i - m.origin]
             self.nodes[id].state = READY if i >= m.taken else SENT
@@ -2692,6 +2819,13 @@ cdef class Run:
         cdef PyObject **items = (<PyListObject *>values).ob_item
         if not n:
             return 0
+        if self.tracer is not None:
+            for i in range(n):
+                if m.rows.v[member + i] < SHOWN:
+                    self.trace_end(m.rows.v[member + i], values[i], False)
+                else:
+                    self.tracer.rows[m.rows.v[member + i]].outcome = 1
+            self.row_ended = m.rows.v[member + n - 1]
         memcpy(m.values + at, items, n * sizeof(PyObject *))
         memmove(items, items + n, (len(values) - n) * sizeof(PyObject *))
         set_size(values, len(values) - n)
@@ -2714,6 +2848,8 @@ cdef class Run:
         self.sent -= 1
         self.open -= 1
         self.n_finished += 1
+        if self.tracer is not None:
+            self.trace_end(m.rows.v[i], value, failed)
         m.keep(i, value, self.n_finished)
         if failed:
             self.tally[m.dep].failed += 1
@@ -2967,6 +3103,8 @@ cdef class Run:
             Py_INCREF(value)
             self.nodes[id].payload = <PyObject *>value
             self.count_finish(id, failed)
+            if self.tracer is not None:
+                self.trace_end(self.rows[id], value, failed)
             self.stamp(id)
             self.free_if_unused(id)
             Py_XDECREF(old)
@@ -3229,6 +3367,154 @@ cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
 
 # ---------------------------------------------------------------- from runs to drivers
 
+cdef double NAN = float("nan")
+cdef dict COLUMN_SIZES = {
+    "name": 4, "call": 4, "index": 4, "run": 4, "after": 4, "worker": 2, "attempts": 2, "kind": 1,
+    "outcome": 1, "started": 8, "ended": 8, "waited": 4, "queued": 4}
+cdef dict OUTCOMES = {"failed": 2, "timed out": 3, "cancelled": 4, "worker died": 5}
+cdef Py_ssize_t SHOWN = 500      # of so many tasks the values are kept in short: more are drawn by groups
+cdef Py_ssize_t TOLD = 1000      # of so many failures the message
+
+
+@cython.final
+cdef class Tracer:
+    """What all runs of a driver tell, in flat rows; `flowy.trace` has the form that people read."""
+    cdef Row *rows
+    cdef Py_ssize_t n, cap
+    cdef Ints first                      # of each row: where its sources begin
+    cdef Ints sources                    # rows, or aliases
+    cdef readonly list names
+    cdef dict known_names                # names of a run -> where they begin
+    cdef readonly list runs              # (id, name, row of the task that it is)
+    cdef readonly list aliases           # of results that stand for others: the rows, None while not known
+    cdef readonly dict errors
+    cdef readonly dict values
+    cdef dict workers
+
+    def __cinit__(self):
+        self.names = []
+        self.known_names = {}
+        self.runs = []
+        self.aliases = []
+        self.errors = {}
+        self.values = {}
+        self.workers = {}
+
+    def __dealloc__(self):
+        dispose(self.rows, self.cap * sizeof(Row))
+        discard(&self.first)
+        discard(&self.sources)
+
+    def __len__(self):
+        return self.n
+
+    def add_run(self, id, name, int32_t parent):
+        """A run begins; returns its number."""
+        self.runs.append((id, name, parent))
+        return len(self.runs) - 1
+
+    cdef int32_t number_names(self, tuple names) except -1:
+        at = self.known_names.get(names)
+        if at is None:
+            at = self.known_names[names] = len(self.names)
+            self.names.extend(names)
+        return at
+
+    cdef int16_t number_worker(self, int64_t id) except -1:
+        number = self.workers.get(id)
+        if number is None:
+            number = self.workers[id] = min(len(self.workers) + 1, 32767)
+        return number
+
+    cdef int32_t alias(self) except 0:
+        self.aliases.append(None)
+        return -1 - <int32_t>len(self.aliases)
+
+    cdef int resolve(self, int32_t alias, rows) except -1:
+        if alias <= -2:
+            self.aliases[-2 - alias] = tuple(rows)
+        return 0
+
+    cdef int32_t add(self, int32_t run, int32_t name, int32_t call, int32_t index, bint workflow,
+                     int32_t after, double clock) except -1:
+        cdef Row *r
+        if self.n == self.cap:
+            grow(<void **>&self.rows, &self.cap, self.cap + (self.cap >> 1) + 64, sizeof(Row))
+        push(&self.first, <int32_t>self.sources.n)
+        r = &self.rows[self.n]
+        r.started = clock
+        r.ended = NAN
+        r.waited = r.queued = NAN
+        r.name = name
+        r.call = call
+        r.index = index
+        r.run = run
+        r.after = after
+        r.worker = 0
+        r.attempts = 1
+        r.kind = workflow
+        r.outcome = r.ran = 0
+        self.n += 1
+        return <int32_t>self.n - 1
+
+    cdef int ran(self, int32_t row, int16_t worker, double sent, double started, double ended) noexcept:
+        cdef Row *r = &self.rows[row]
+        cdef double ready = r.started - r.queued - r.waited if r.ran else r.started
+        r.waited = <float>(sent - ready)
+        r.queued = <float>(started - sent)
+        r.started = started
+        r.ended = ended
+        r.worker = worker
+        r.ran = True
+        return 0
+
+    cdef int end(self, int32_t row, object value, bint failed, double clock) except -1:
+        cdef Row *r = &self.rows[row]
+        r.outcome = 1
+        if failed:
+            r.outcome = OUTCOMES.get(value.kind, 2)
+            if len(self.errors) < TOLD:
+                self.errors[row] = str(value.message)
+        elif row < SHOWN:
+            self.values[row] = repr(value) if is_atom(value) else type(value).__name__
+        if r.kind == 1:
+            r.ended = clock
+            r.waited = r.queued = 0
+            r.ran = True
+        return 0
+
+    def columns(self):
+        """The rows by column, as bytes, each of the type that `flowy.trace.record.WIDTHS` has; and `first`
+        and `sources`. What has not run, or not by itself, has no times."""
+        cdef Py_ssize_t i
+        cdef Row *r
+        made = {column: bytearray(self.n * size) for column, size in COLUMN_SIZES.items()}
+        cdef int32_t *name = <int32_t *>PyByteArray_AsString(made["name"])
+        cdef int32_t *call = <int32_t *>PyByteArray_AsString(made["call"])
+        cdef int32_t *index = <int32_t *>PyByteArray_AsString(made["index"])
+        cdef int32_t *run = <int32_t *>PyByteArray_AsString(made["run"])
+        cdef int32_t *after = <int32_t *>PyByteArray_AsString(made["after"])
+        cdef int16_t *worker = <int16_t *>PyByteArray_AsString(made["worker"])
+        cdef uint16_t *attempts = <uint16_t *>PyByteArray_AsString(made["attempts"])
+        cdef uint8_t *kind = <uint8_t *>PyByteArray_AsString(made["kind"])
+        cdef uint8_t *outcome = <uint8_t *>PyByteArray_AsString(made["outcome"])
+        cdef double *started = <double *>PyByteArray_AsString(made["started"])
+        cdef double *ended = <double *>PyByteArray_AsString(made["ended"])
+        cdef float *waited = <float *>PyByteArray_AsString(made["waited"])
+        cdef float *queued = <float *>PyByteArray_AsString(made["queued"])
+        for i in range(self.n):
+            r = &self.rows[i]
+            name[i], call[i], index[i], run[i], after[i] = r.name, r.call, r.index, r.run, r.after
+            worker[i], attempts[i], kind[i], outcome[i] = r.worker, r.attempts, r.kind, r.outcome
+            started[i] = r.started if r.ran else NAN
+            ended[i], waited[i], queued[i] = r.ended, r.waited, r.queued
+        push(&self.first, <int32_t>self.sources.n)
+        self.first.n -= 1
+        made["first"] = (<char *>self.first.v)[:(self.n + 1) * sizeof(int32_t)]
+        made["sources"] = (<char *>self.sources.v)[:self.sources.n * sizeof(int32_t)]
+        return made
+
+
 @cython.final
 cdef class Outbox:
     """The ready tasks of all runs of a driver, first come first served between runs.
@@ -3253,6 +3539,7 @@ cdef class Outbox:
     cdef readonly Py_ssize_t heavy       # bytes of large arguments since `on_full` was last called
     cdef Py_ssize_t fresh
     cdef dict costs
+    cdef public Tracer tracer            # of the runs that are made for this outbox; or None
 
     def __cinit__(self):
         self.lane0 = deque()
@@ -3341,6 +3628,7 @@ cdef class Outbox:
         cdef object last = None
         runs = self.lane1 if lane else self.lane0
         batch.start()
+        batch.traced = self.tracer is not None
         while runs and batch.ids.n < limit and total < budget:
             run = <Run>runs[0]
             ready = &run.ready1 if lane else &run.ready0
@@ -3568,6 +3856,8 @@ cdef class Batch:
     cdef readonly dict keywords      # position -> keyword arguments
     cdef readonly list objects       # positions whose arguments hold mutable or unknown objects
     cdef readonly Py_ssize_t done    # outcomes received
+    cdef bint traced
+    cdef Ints rows                   # if traced: of each task
 
     cdef int start(self) except -1:
         self.runs = []
@@ -3582,6 +3872,7 @@ cdef class Batch:
         discard(&self.links)
         discard(&self.touched)
         discard(&self.apart)
+        discard(&self.rows)
 
     def __len__(self):
         return self.ids.n + self.members
@@ -3599,6 +3890,8 @@ cdef class Batch:
             self.which = [self.which] * self.ids.n + [function]
         self.calls.append((call,) if single and not self.flat else call)
         push(&self.ids, id)
+        if self.traced:
+            push(&self.rows, (<Run>self.runs[len(self.runs) - 1]).rows[id])
         return 0
 
     cdef int begin(self, Run run) except -1:
@@ -3810,8 +4103,33 @@ cdef class Batch:
     def set_attempt(self, Py_ssize_t i, int number):
         """The task goes on with this attempt, counted from 0; its key tells so."""
         cdef Run run = self.run_of(i)
+        if self.traced:
+            run.tracer.rows[self.row_of(i)].attempts = <uint16_t>(number + 1)
         if not run.closed and self.map is None:
             run.nodes[self.ids.v[i]].attempt = number
+
+    cdef int32_t row_of(self, Py_ssize_t i) noexcept:
+        return self.rows.v[i] if self.map is None else self.map.rows.v[self.member + i]
+
+    def ran(self, Py_ssize_t first, bytes times, double sent):
+        """Tell the trace when tasks ran, from position `first` on, and who ran them.
+
+        `times` is as `_loop.run_calls` gives it. Only for batches of an outbox with a tracer.
+        """
+        cdef char *data = <char *>times
+        cdef double began = (<double *>data)[0]
+        cdef double at = 0.0             # since then: added to the time of day short tasks would vanish
+        cdef float *took = <float *>(data + 16)
+        cdef Py_ssize_t i, n = min((len(times) - 16) // 4, len(self) - first)
+        cdef Tracer t
+        cdef int16_t worker
+        if not self.traced or n <= 0:
+            return
+        t = self.run_of(first).tracer
+        worker = t.number_worker((<int64_t *>(data + 8))[0])
+        for i in range(n):
+            t.ran(self.row_of(first + i), worker, sent, began + at, began + (at + took[i]))
+            at += took[i]
 
     def drop_call(self, Py_ssize_t i):
         """The arguments of the task are needed no more."""

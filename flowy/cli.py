@@ -2,7 +2,7 @@
 
 Owns the options and the exit status. Knows nothing of what a command does: each is a function
 elsewhere, imported only when it is asked for. Its neighbours are `__main__`, which calls it, and the
-commands: `demo`, and `testing.swf.serve`.
+commands: `demo`, `command`, and `testing.swf.serve`.
 
 Exit status: 0 if all went well, 1 if the command failed, 2 for wrong options, 130 if interrupted.
 """
@@ -46,8 +46,53 @@ def parser() -> argparse.ArgumentParser:
         "--no-compare", action="store_true", help="do not run it as plain Python for comparison"
     )
     demo.set_defaults(run=run_demo)
+    add_run(
+        commands.add_parser(
+            "run",
+            help="run a workflow",
+            usage="flowy run [options] WORKFLOW [ARGUMENT …] [--name VALUE …]",
+            epilog=RUN_EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    add_trace(commands.add_parser("trace", help="look at what a run did"))
     add_swf(commands.add_parser("swf", help="Amazon SWF on this machine, to develop against"))
     return top
+
+
+RUN_EXAMPLES = """examples:
+  flowy run shop.orders:workflow 17
+  flowy run --workers 4 --trace run.svg orders.py:workflow '[1, 2]' --currency EUR
+
+WORKFLOW is a LocalWorkflow, or a function that returns one. All behind it is for the
+workflow: arguments are JSON, and what is no JSON is taken as text.
+Exit status: 0 if all went well, 1 if the workflow failed, 2 for misuse, 130 if interrupted."""
+
+
+def add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--workers", type=positive, metavar="N", help="default: as the workflow says")
+    run.add_argument("--executor", choices=["processes", "threads", "inline"])
+    run.add_argument(
+        "--trace", metavar="FILE", help="write what was done: .svg, .dot, .mmd, .chrome.json, or .json"
+    )
+    run.add_argument("workflow", metavar="WORKFLOW", help="module:name, or file.py:name")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="its input")
+    run.set_defaults(run=run_workflow)
+
+
+def add_trace(trace: argparse.ArgumentParser) -> None:
+    commands = trace.add_subparsers(dest="trace_command", metavar="command", required=True)
+    show = commands.add_parser("show", help="draw it, and open the picture")
+    convert = commands.add_parser("convert", help="write it in another form")
+    summary = commands.add_parser("summary", help="a table by name, and the critical path")
+    predict = commands.add_parser("predict", help="how long it would take on other machines")
+    for command in (show, convert, summary, predict):
+        command.add_argument("file", metavar="FILE", help="a trace, as .json")
+        command.set_defaults(run=run_trace)
+    convert.add_argument("target", metavar="TARGET", help=".svg, .dot, .mmd, .chrome.json, or .json")
+    predict.add_argument(
+        "--workers", type=positive, nargs="+", default=[1, 2, 4, 8, 16, 32, 64], metavar="N"
+    )
 
 
 def add_swf(swf: argparse.ArgumentParser) -> None:
@@ -78,6 +123,30 @@ def run_demo(options: argparse.Namespace) -> int:
     from flowy.demo import demo
 
     return demo(limit=options.limit, workers=options.workers, compare=not options.no_compare)
+
+
+def run_workflow(options: argparse.Namespace) -> int:
+    from flowy.command import run
+
+    return run(
+        options.workflow,
+        options.arguments,
+        workers=options.workers,
+        executor=options.executor,
+        trace=options.trace,
+    )
+
+
+def run_trace(options: argparse.Namespace) -> int:
+    from flowy import command
+
+    if options.trace_command == "convert":
+        return command.on_trace(options.file, lambda trace: command.convert(trace, options.target))
+    if options.trace_command == "predict":
+        return command.on_trace(options.file, lambda trace: command.predict(trace, options.workers))
+    return command.on_trace(
+        options.file, command.show if options.trace_command == "show" else command.summary
+    )
 
 
 def run_swf_serve(options: argparse.Namespace) -> int:

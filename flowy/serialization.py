@@ -276,6 +276,8 @@ class Work(NamedTuple):
     watched: dict[int, bytes] | None = None
     """Given where somebody looks how long each call runs: pickled details of the last heartbeat of an
     earlier attempt, by position."""
+    timed: bool = False
+    """Whether to tell when each call ran."""
 
 
 def dump_calls(work: Work, objects: Sequence[int], apart: Callable[[Any], bytes] | None = None) -> bytes:
@@ -309,7 +311,14 @@ def split_calls(data: bytes, first: int) -> list[bytes]:
     for i in range(first, len(work.calls)):
         which = work.which[i] if type(work.which) is list else work.which
         keywords = {0: work.keywords[i]} if i in work.keywords else {}
-        single = Work(which, [work.calls[i]], keywords, work.flat, watched=work.watched)
+        single = Work(
+            which,
+            [work.calls[i]],
+            keywords,
+            work.flat,
+            watched=work.watched,
+            timed=work.timed,
+        )
         made.append(dumps((*single, [0] if i in apart else [])))
     return made
 

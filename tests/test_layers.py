@@ -31,14 +31,16 @@ LAYERS = {
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
-            " swf.serialization",
-            "clock swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
+            " swf.serialization"
+            " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
+            " trace.mermaid trace.record trace.trace",
+            "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
             " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf"
+            " local.large local.segments local.shelf local.tracing"
             " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
             " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
             " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"
@@ -50,7 +52,7 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli demo _version testing testing.swf",
+            "__init__ __main__ cli command demo _version testing testing.swf",
         )
     )
     for module in modules.split()
@@ -63,7 +65,7 @@ OUTSIDE = frozenset(module for module, layer in LAYERS.items() if layer >= 3)
 ROOMS = {
     "cloudpickle": frozenset({"serialization"}),
     "multiprocessing": PROCESSES,
-    "subprocess": PROCESSES,
+    "subprocess": PROCESSES | {"pictures"},
     "os.fork": PROCESSES,
     "os.forkpty": PROCESSES,
     "os.posix_spawn": PROCESSES,

@@ -50,6 +50,8 @@ class Outcomes(NamedTuple):
     """By function: how many calls, how many seconds."""
     kinds: int = OBJECTS
     """Flags of what is among the values beside numbers, strings, short bytes and None."""
+    times: bytes = b""
+    """If asked for, when each call ran; see `_loop.run_calls`."""
 
 
 def nothing() -> Outcomes:
@@ -197,16 +199,18 @@ def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
     So does a batch that holds a large value: `keep` is given the parts of that, and what it returns
     travels instead.
     """
-    first, values, failures, spent, kinds = outcomes
+    first, values, failures, spent, kinds, times = outcomes
     if not kinds and not failures:
-        return serialization.dumps_plain((False, values, first, {}, spent, {}))
+        return serialization.dumps_plain((False, values, first, {}, spent, {}, times))
     troubles = {
         i: tuple(to_trouble(error) if isinstance(error, BaseException) else error)
         for i, error in failures.items()
     }
     data = None
     if keep is None or not (kinds & BLOBS or (kinds and len(values) == 1)):
-        data = _dump_whole((False, values, first, troubles, spent, {}), len(values), not kinds, keep)
+        data = _dump_whole(
+            (False, values, first, troubles, spent, {}, times), len(values), not kinds, keep
+        )
     return _dump_apart(outcomes, troubles, keep) if data is None else data
 
 
@@ -252,7 +256,7 @@ def _dump_apart(outcomes: Outcomes, troubles: dict[int, Any], keep: Keep | None)
         # Writing is work too: else large values travel by the hundred, all in fresh memory.
         share = (time.perf_counter() - began) / len(spent)
         spent = {function: (calls, seconds + share) for function, (calls, seconds) in spent.items()}
-    return serialization.dumps((True, values, outcomes.first, troubles, spent, kept))
+    return serialization.dumps((True, values, outcomes.first, troubles, spent, kept, outcomes.times))
 
 
 def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None = None) -> Outcomes:
@@ -261,7 +265,7 @@ def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None 
     Args:
         arrive: makes the stand-in of a large value from what was kept of it.
     """
-    single, values, first, troubles, spent, kept = serialization.loads(data)
+    single, values, first, troubles, spent, kept, times = serialization.loads(data)
     failures: dict[int, Trouble | BaseException] = {i: Trouble(*t) for i, t in troubles.items()}
     if single:
         for i, pickled in enumerate(values):
@@ -275,7 +279,7 @@ def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None 
         for position, recipe in kept.items():
             assert arrive is not None
             values[position - first] = arrive(recipe)
-    return Outcomes(first, values, failures, spent)
+    return Outcomes(first, values, failures, spent, times=times)
 
 
 _loaded: dict[bytes, Callable[..., Any]] = {}

@@ -112,6 +112,10 @@ class Execution:
             one = one.parent
         return "/".join([one.label, *reversed(way)])
 
+    def traced_parent(self) -> int:
+        """The row of the trace that this is the run of; -1 for a root."""
+        return -1 if self.asked_by is None else self.asked_by.traced_row(self.node)
+
 
 class Drawing:
     """What the inputs of one lazy map are like."""
@@ -138,6 +142,7 @@ class Driver:
         functions: the number under which the executor knows each activity, by plan and name.
         patient: whether signals and cancels may come from other threads, so that a run that waits for
             nothing else is no mistake.
+        tracer: what hears when each task ran; None: nobody asked for it.
     """
 
     def __init__(
@@ -147,8 +152,10 @@ class Driver:
         batching: Batching,
         *,
         patient: bool = False,
+        tracer: _sched.Tracer | None = None,
     ) -> None:
         self.mailbox = Mailbox()
+        self.mailbox.timed = tracer is not None
         self.busy_seconds = 0.0
         self.tasks_done = 0
         self._executor = executor
@@ -156,6 +163,7 @@ class Driver:
         self._batching = batching
         self._patient = patient
         self._outbox = Outbox()
+        self._outbox.tracer = self._tracer = tracer
         self._outbox.full_at = OVERLAP
         self._outbox.on_full = self._overlap
         if executor.store is not None and executor.store.places:
@@ -241,10 +249,15 @@ class Driver:
                     continue
                 batching.learn_size(function, parcel.size, len(parcel.message))
             self._in_flight += parcel.size
-            executor.submit(parcel)
+            self._submit(parcel)
             if self._attempts:
                 self._attempts.take_turn()
                 self._send_attempts()
+
+    def _submit(self, parcel: Parcel) -> None:
+        if self._tracer is not None:
+            parcel.sent_at = time.time()
+        self._executor.submit(parcel)
 
     def _may_send(self) -> bool:
         """Whether a task is ready and there is room for it; one parcel of each driver always fits."""
@@ -272,7 +285,7 @@ class Driver:
                     self._drop_unpicklable(parcel, error)
                     continue
             attempts.sent(parcel)
-            executor.submit(parcel)
+            self._submit(parcel)
 
     def _drop_unpicklable(self, parcel: Tracked, error: Exception) -> None:
         """A parcel that can't be pickled is sent call by call, to find the culprit."""
@@ -312,7 +325,7 @@ class Driver:
                 self.mailbox.put((self._fail_unpicklable, batch, i, error))
             else:
                 self._in_flight += 1
-                self._executor.submit(single)
+                self._submit(single)
 
     def _recover(self, lost: Lost) -> None:
         """Tasks that went along with others go back to the graph; the others go again."""
@@ -500,6 +513,8 @@ class Driver:
         """Outcomes become events."""
         parcel, outcomes = reply.parcel, reply.outcomes
         self.tasks_done += len(outcomes.values)
+        if outcomes.times:
+            parcel.batch.ran(parcel.first + outcomes.first, outcomes.times, parcel.sent_at)
         self._batching.learn(outcomes.spent)
         for function, (_, seconds) in outcomes.spent.items():
             self.busy_seconds += seconds
@@ -565,6 +580,10 @@ class Driver:
         )
         run.owner = execution
         execution.run = run
+        if self._tracer is not None:
+            run.traced_as = self._tracer.add_run(
+                execution.id, describe(plan.factory), execution.traced_parent()
+            )
         if execution not in self._executions:
             self._executions.add(execution)
             self._live += 1

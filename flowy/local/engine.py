@@ -9,6 +9,8 @@ thread that runs it.
 
 from __future__ import annotations
 
+import copy
+import inspect
 import os
 import threading
 import time
@@ -18,7 +20,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from flowy import events
+from flowy import _sched, events
 from flowy.config import (
     Factory,
     Plan,
@@ -45,6 +47,10 @@ from flowy.options import PLAIN, Options, make_options
 
 if TYPE_CHECKING:
     from concurrent import futures
+
+    from flowy.trace import Trace
+
+TraceChoice = bool | str | os.PathLike[str]
 
 __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
 
@@ -135,6 +141,8 @@ class LocalWorkflow:
         self._executor: Executor | None = None
         self._users = 0
         self._batching = Batching()
+        self._traced: tuple[_sched.Tracer, int] | None = None
+        self._trace: Trace | None = None
 
     def __repr__(self) -> str:
         names = ", ".join([*self._activities, *self._workflows])
@@ -209,17 +217,20 @@ class LocalWorkflow:
         if unknown:
             raise UsageError(
                 f"unknown option {', '.join(unknown)}: names that start with an underscore are options "
-                "of the run; there is _wait"
+                "of the run; there are _wait and _trace"
             )
         made: dict[int, Plan] = {}
         self._plan(made)
         return made
 
-    def run(self, *args: Any, _wait: bool = False, **kwargs: Any) -> Any:
+    def run(self, *args: Any, _wait: bool = False, _trace: TraceChoice = False, **kwargs: Any) -> Any:
         """Run the workflow with this input and return its value.
 
         Args:
             _wait: at the end also wait for the calls that the value does not need.
+            _trace: True: draw what was done, and open the picture. A file: write it there, in the form
+                that its ending tells: `.svg` (drawn by Graphviz), `.dot`, `.mmd`, `.chrome.json` (for
+                Perfetto), or `.json`, the trace itself. Also where the run fails. See `trace`.
 
         Raises:
             UsageError: the configuration does not fit, or flowy was misused in the workflow.
@@ -230,16 +241,94 @@ class LocalWorkflow:
             Exception: whatever the workflow raised itself.
         """
         made = self._prepare(kwargs)
+        if _trace:
+            return self._run_traced(made, _trace, args, kwargs, _wait)
+        return self._run(made, args, kwargs, _wait)
+
+    def with_options(self, workers: int | None, executor: ExecutorChoice | None) -> LocalWorkflow:
+        """The same workflow with other workers; None leaves what there is.
+
+        Raises:
+            UsageError: they can't be used.
+        """
+        choice = self._choice if executor is None else executor
+        check_choice(choice, self._start_method, workers)
+        check_workers(choice, self._memory_limit, self._max_tasks)
+        made = copy.copy(self)
+        made._lock = threading.Lock()
+        made._executor, made._users = None, 0
+        made._choice = choice
+        made._workers = self._workers if workers is None else workers
+        return made
+
+    def signature(self) -> inspect.Signature | None:
+        """What the workflow takes as input; None where that can't be told without running it."""
+        call = vars(self._factory).get("__call__") if isinstance(self._factory, type) else None
+        if call is None:
+            return None
+        try:
+            signature = inspect.signature(call)
+        except (TypeError, ValueError):
+            return None
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+    @property
+    def trace(self) -> Trace | None:
+        """What the latest run with `_trace` did; None if there was none."""
+        with self._lock:
+            if self._traced is not None:
+                from flowy.local.tracing import take  # most runs have no trace
+
+                self._trace = take(*self._traced)
+                self._traced = None
+            return self._trace
+
+    def _run_traced(
+        self,
+        made: dict[int, Plan],
+        target: TraceChoice,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        wait: bool,
+    ) -> Any:
+        from flowy import pictures  # only here: most runs have no picture
+
+        path = None if isinstance(target, bool) else target
+        if path is not None:
+            if not isinstance(path, (str, os.PathLike)):
+                raise UsageError(f"_trace is True or the name of a file, not {path!r}")
+            pictures.check_target(path)
+        tracer = _sched.Tracer()
+        try:
+            return self._run(made, args, kwargs, wait, tracer)
+        finally:
+            trace = self.trace
+            if trace is not None and path is not None:
+                pictures.write(trace, path)
+            elif trace is not None:
+                pictures.show(trace)
+
+    def _run(
+        self,
+        made: dict[int, Plan],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        wait: bool,
+        tracer: _sched.Tracer | None = None,
+    ) -> Any:
         outcome: list[tuple[events.Ending, BaseException | None]] = []
         with (
             attended("when no task had started", "when all was done"),
             self._borrowed() as executor,
-            self._driver(executor, made, patient=False) as driver,
+            self._driver(executor, made, patient=False, tracer=tracer) as driver,
         ):
+            if tracer is not None:
+                with self._lock:
+                    self._traced = tracer, executor.size
             execution = Execution(
                 made[id(self)],
                 copy_context(),
-                linger=_wait,
+                linger=wait,
                 label=os.urandom(16).hex(),
                 on_end=lambda *how: outcome.append(how),
             )
@@ -288,7 +377,14 @@ class LocalWorkflow:
         return handle
 
     @contextmanager
-    def _driver(self, executor: Executor, made: dict[int, Plan], *, patient: bool) -> Iterator[Driver]:
+    def _driver(
+        self,
+        executor: Executor,
+        made: dict[int, Plan],
+        *,
+        patient: bool,
+        tracer: _sched.Tracer | None = None,
+    ) -> Iterator[Driver]:
         """A driver whose functions the executor knows."""
         functions: dict[tuple[int, str], int] = {}
         try:
@@ -296,7 +392,7 @@ class LocalWorkflow:
             for plan in made.values():
                 for name, activity in plan.activities.items():
                     functions[id(plan), name] = executor.register(name, activity)
-            yield Driver(executor, functions, self._batching, patient=patient)
+            yield Driver(executor, functions, self._batching, patient=patient, tracer=tracer)
         finally:
             for number in functions.values():
                 executor.release(number)

@@ -39,6 +39,8 @@ class Mailbox:
         """Where the large buffers go of what the reader sends; None: they travel in the message."""
         self.closed = False
         """Whether the reader is gone; what it has not taken is whoever's that takes it."""
+        self.timed = False
+        """Whether the reader wants to know when each call ran."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -94,6 +96,7 @@ class Parcel:
         "mailbox",
         "message",
         "received",
+        "sent_at",
         "size",
     )
 
@@ -111,6 +114,8 @@ class Parcel:
         self.received = 0
         self.deaths = 0
         self.message = b""
+        self.sent_at = 0.0
+        """Seconds since the epoch, if the reader wants to know."""
         self.hold: Hold | None = None
         """The large buffers that the message speaks of; until its outcomes are back."""
 
@@ -125,11 +130,12 @@ class Parcel:
                 batch.flat,
                 *batch.link_bytes,
                 batch.patient,
+                timed=self.mailbox.timed,
             )
         which = batch.which[first:end] if isinstance(batch.which, list) else batch.which
         given = batch.keywords
         keywords = {i - first: given[i] for i in range(first, end) if i in given} if given else {}
-        return Work(which, batch.calls[first:end], keywords, batch.flat)
+        return Work(which, batch.calls[first:end], keywords, batch.flat, timed=self.mailbox.timed)
 
     def cancel(self, at: int) -> None:
         """Note that the task at this position is cancelled; where it runs, its next heartbeat tells."""
@@ -195,6 +201,7 @@ class Parcel:
             single = Parcel(self.batch, self.mailbox, self.first + self.received + i, 1)
             single.deaths = self.deaths
             single.message, single.hold = message, self.hold
+            single.sent_at = self.sent_at
             singles.append(single)
         return singles
 

@@ -1,0 +1,27 @@
+"""What a run did, to look at and to reckon with.
+
+`Trace` is what `LocalWorkflow.run(…, _trace=…)` leaves and what `Trace.from_swf` makes of a history of
+Amazon SWF. The drawings are functions of it: `dot`, `mermaid` and `chrome`, each returns text.
+
+This file only hands on the public names.
+"""
+
+from flowy.trace.analysis import Path, Prediction, Row, Wait
+from flowy.trace.chrome import chrome
+from flowy.trace.dot import dot
+from flowy.trace.mermaid import mermaid
+from flowy.trace.record import Execution, Task
+from flowy.trace.trace import Trace
+
+__all__ = [
+    "Execution",
+    "Path",
+    "Prediction",
+    "Row",
+    "Task",
+    "Trace",
+    "Wait",
+    "chrome",
+    "dot",
+    "mermaid",
+]

@@ -1,0 +1,136 @@
+"""A trace as JSON.
+
+Owns: the form on disk: `save` and `load`. One object with a list for each column, so that a million
+tasks are read in seconds; NaN is written as null.
+
+May not know: what a trace is good for. Nothing that comes from a file is trusted: `load` checks that the
+columns fit together, and everything after it may rely on that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from array import array
+from typing import Any
+
+from flowy.errors import UsageError
+from flowy.trace.record import KINDS, NAN, OUTCOMES, WIDTHS, Columns, Execution
+
+FORM = "flowy trace"
+VERSION = 1
+_TEXTS = ("keys", "errors", "values", "lines")
+
+
+def to_record(c: Columns) -> dict[str, Any]:
+    """All that the columns hold, as JSON can hold it."""
+    record: dict[str, Any] = {"names": c.names, "runs": [list(run) for run in c.runs]}
+    for column, width in WIDTHS.items():
+        values = getattr(c, column).tolist()
+        record[column] = [_or_null(x) for x in values] if width in "df" else values
+    record["first"] = c.first.tolist()
+    record["sources"] = c.sources.tolist()
+    for column in _TEXTS:
+        record[column] = {str(row): text for row, text in getattr(c, column).items()}
+    record["sizes"] = {str(row): list(sizes) for row, sizes in c.sizes.items()}
+    return record
+
+
+def _or_null(x: float) -> float | None:
+    return x if math.isfinite(x) else None
+
+
+def save(c: Columns, path: str | os.PathLike[str], exact: bool, workers: int) -> None:
+    record = {"form": FORM, "version": VERSION, "exact": exact, "workers": workers, **to_record(c)}
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(record, allow_nan=False, separators=(",", ":")))
+        file.write("\n")
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Columns, bool, int]:
+    """(columns, exact, workers).
+
+    Raises:
+        OSError: it can't be read.
+        UsageError: it is no trace, or one that does not hold together.
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            record = json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path} is no trace: {error}") from None
+    if not isinstance(record, dict) or record.get("form") != FORM:
+        raise UsageError(f"{path} is no trace of flowy (drawings can't be read back: save it as .json)")
+    if record.get("version") != VERSION:
+        raise UsageError(f"{path} is a trace of version {record.get('version')}, this is {VERSION}")
+    try:
+        columns = from_record(record)
+        return columns, bool(record.get("exact", True)), int(record.get("workers", 0))
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise UsageError(f"{path} is a broken trace: {type(error).__name__}: {error}") from None
+
+
+def from_record(record: dict[str, Any]) -> Columns:
+    """The columns behind `to_record`.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError, AttributeError: they don't hold together.
+    """
+    c = Columns()
+    c.names = [_text(name) for name in record["names"]]
+    c.numbers = {name: i for i, name in enumerate(c.names)}
+    for id, name, parent in record["runs"]:
+        c.runs.append(Execution(_text(id), _text(name), int(parent)))
+    for column, width in WIDTHS.items():
+        values = record[column]
+        if width in "df":
+            values = [NAN if x is None else x for x in values]
+        setattr(c, column, array(width, values))
+    c.first = array("i", record["first"])
+    c.sources = array("i", record["sources"])
+    for column in _TEXTS:
+        setattr(c, column, {int(row): _text(text) for row, text in record[column].items()})
+    c.sizes = {int(row): (int(a), int(b)) for row, (a, b) in record["sizes"].items()}
+    _check(c)
+    return c
+
+
+def _text(x: Any) -> str:
+    if not isinstance(x, str):
+        raise TypeError(f"{x!r} is no text")
+    return x
+
+
+def _check(c: Columns) -> None:
+    """Raises ValueError unless each number is of something that is there."""
+    n = len(c)
+    lengths = {column: len(getattr(c, column)) for column in WIDTHS}
+    if set(lengths.values()) != {n} or len(c.first) != n + 1:
+        raise ValueError(f"its columns are not equally long: {lengths}")
+    if c.first[0] != 0 or c.first[n] != len(c.sources):
+        raise ValueError("the dependencies are not those of the tasks")
+    for row in range(n):
+        low, high = c.first[row], c.first[row + 1]
+        if low > high or any(not 0 <= source < row for source in c.sources[low:high]):
+            raise ValueError(f"task {row} depends on what is not before it")
+        if not -1 <= c.after[row] < row:
+            raise ValueError(f"task {row} comes after one that is not before it")
+    _check_range("name", c.name, len(c.names))
+    _check_range("run", c.run, max(1, len(c.runs)))
+    _check_range("kind", c.kind, len(KINDS))
+    _check_range("outcome", c.outcome, len(OUTCOMES))
+    parents = [run.parent for run in c.runs]
+    if any(not -1 <= parent < n for parent in parents):
+        raise ValueError("a run is of a task that is not there")
+    begun = 0  # runs stand in the order in which they began, each after the task that it is
+    for row in range(n):
+        while parents and begun <= c.run[row]:
+            if parents[begun] >= row:
+                raise ValueError(f"task {row} is not after the task that run {begun} is")
+            begun += 1
+
+
+def _check_range(what: str, column: array[int], size: int) -> None:
+    if len(column) and not (min(column) >= 0 and max(column) < size):
+        raise ValueError(f"a {what} is out of range")
