@@ -12,7 +12,7 @@ never a fault, and makes another decision task.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from flowy.testing.swf.durations import (
     ACTIVITY_SETTINGS,
@@ -45,18 +45,28 @@ def chosen(said: Said, *names: str) -> Attributes:
     return {name: said[name] for name in names if said.get(name) is not None}
 
 
-def _schedule_activity(world: World, execution: Execution, said: Said, completed: int) -> str:
-    wanted = said["activityType"]
-    kinds = world.domains[execution.domain].kinds["activity"]
-    kind = kinds.get((wanted["name"], wanted["version"]))
+_SETTINGS = {"activity": ACTIVITY_SETTINGS, "workflow": WORKFLOW_SETTINGS}
+
+
+def _settings(
+    world: World, execution: Execution, what: Literal["activity", "workflow"], wanted: Said, said: Said
+) -> Attributes | str:
+    """The settings that hold for a task of the type that is wanted, or the cause to refuse it."""
+    kind = world.domains[execution.domain].kinds[what].get((wanted["name"], wanted["version"]))
     if kind is None:
-        return "ACTIVITY_TYPE_DOES_NOT_EXIST"
+        return f"{what.upper()}_TYPE_DOES_NOT_EXIST"
     if kind.deprecated:
-        return "ACTIVITY_TYPE_DEPRECATED"
+        return f"{what.upper()}_TYPE_DEPRECATED"
     try:
-        settings = settle(ACTIVITY_SETTINGS, said, kind.defaults)
+        return settle(_SETTINGS[what], said, kind.defaults)
     except Undefined as missing:
         return missing.cause
+
+
+def _schedule_activity(world: World, execution: Execution, said: Said, completed: int) -> str:
+    settings = _settings(world, execution, "activity", said["activityType"], said)
+    if isinstance(settings, str):
+        return settings
     if said["activityId"] in execution.activity_ids:
         return "ACTIVITY_ID_ALREADY_IN_USE"
     if len(execution.activities) >= world.limits.open_activities:
@@ -125,17 +135,9 @@ def _cancel_timer(world: World, execution: Execution, said: Said, completed: int
 
 
 def _start_child(world: World, execution: Execution, said: Said, completed: int) -> str:
-    wanted = said["workflowType"]
-    kinds = world.domains[execution.domain].kinds["workflow"]
-    kind = kinds.get((wanted["name"], wanted["version"]))
-    if kind is None:
-        return "WORKFLOW_TYPE_DOES_NOT_EXIST"
-    if kind.deprecated:
-        return "WORKFLOW_TYPE_DEPRECATED"
-    try:
-        settings = settle(WORKFLOW_SETTINGS, said, kind.defaults)
-    except Undefined as missing:
-        return missing.cause
+    settings = _settings(world, execution, "workflow", said["workflowType"], said)
+    if isinstance(settings, str):
+        return settings
     if len(execution.children) >= world.limits.open_children:
         return "OPEN_CHILDREN_LIMIT_EXCEEDED"
     if not world.decision_rates.take("StartChildWorkflowExecution", world.time):
@@ -196,15 +198,9 @@ def _continue_as_new(world: World, execution: Execution, said: Said, completed: 
     before = execution.said
     name = before["workflowType"]["name"]
     version = said.get("workflowTypeVersion") or before["workflowType"]["version"]
-    kind = world.domains[execution.domain].kinds["workflow"].get((name, version))
-    if kind is None:
-        return "WORKFLOW_TYPE_DOES_NOT_EXIST"
-    if kind.deprecated:
-        return "WORKFLOW_TYPE_DEPRECATED"
-    try:
-        settings = settle(WORKFLOW_SETTINGS, said, kind.defaults)
-    except Undefined as missing:
-        return missing.cause
+    settings = _settings(world, execution, "workflow", {"name": name, "version": version}, said)
+    if isinstance(settings, str):
+        return settings
     if not world.decision_rates.take("ContinueAsNewWorkflowExecution", world.time):
         return "CONTINUE_AS_NEW_WORKFLOW_EXECUTION_RATE_EXCEEDED"
     attributes = {
