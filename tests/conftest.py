@@ -31,8 +31,14 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 import flowy
+
+# The same examples each time, so that a check of the same tree says the same twice; `make test-long`
+# looks for new ones.
+settings.register_profile("fixed", derandomize="FLOWY_LONG" not in os.environ)
+settings.load_profile("fixed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background so, and what that starts inherits it.

@@ -472,7 +472,6 @@ RIGHT = {
 @settings(
     max_examples=1000 if LONG else 25,
     deadline=None,
-    derandomize=not LONG,
     phases=tuple(Phase) if LONG else (Phase.explicit, Phase.generate),  # to shrink takes minutes
     suppress_health_check=list(HealthCheck),
 )
