@@ -276,7 +276,7 @@ def test_a_result_in_a_set_is_a_dependency(kind: type) -> None:
 def test_the_graph_is_that_of_the_oracle(program: p.Program) -> None:
     """What the oracle put into each call is what the trace says that the task depends on.
 
-    Reductions and sets are left out: there the oracle puts values of what is known in place of the nodes.
+    Reductions and sets are left out: there the oracle puts values of what is known in place of nodes.
     """
     assume(not re.search(r"Reduce\(|kind='(frozen)?set'", repr(program)))
     oracle = Oracle(program, (), {})
