@@ -2807,6 +2807,8 @@ cdef class Run:
         for i in range(quiet, n):
             failed = failures is not None and first + i in failures
             value = failures[first + i] if failed else values[i - quiet]
+            if m.unopened:
+                values[i - quiet] = None                # else what the code drops lives until all have ended
             self.complete_member(m, member + i, value, failed)
             if self.closed or self.ended:
                 break
@@ -4158,6 +4160,8 @@ cdef class Batch:
             run = self.run_of(i)
             if run.closed or run.ended:
                 continue
+            if not is_atom(value) and isinstance(value, Unopened):
+                values[i - first] = None                # else what the code drops lives until all have ended
             failed = failures is not None and i in failures
             if self.linked and not run.unship(self.ids.v[i]):
                 continue                                # it failed before, as what it waited for did

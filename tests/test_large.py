@@ -17,6 +17,7 @@ import logging
 import os
 import signal
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -416,6 +417,34 @@ def test_segments_are_used_again_and_freed_at_last_use() -> None:
         store = store_of(w)
         assert w.run(body) <= 12
         assert store.maker._made <= 4
+
+
+class Watched:
+    """A large value that tells when it is gone."""
+
+    def __init__(self, size: int) -> None:
+        self.data = bytes(size)
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_what_the_workflow_drops_is_gone_before_its_batch_is(mapped: bool) -> None:
+    def body(do: Any) -> int:
+        kinds, sizes = [Watched] * 400, [large.LARGE] * 400
+        if mapped:
+            results = iter(flowy.map(do, kinds, sizes))
+        else:
+            made = [do(kind, size) for kind, size in zip(kinds, sizes, strict=True)]
+            made.reverse()
+            results = (made.pop() for _ in sizes)
+        alive: list[weakref.ref[Watched]] = []
+        most = 0
+        for result in results:
+            alive.append(weakref.ref(flowy.wait(result)))
+            alive = [each for each in alive if each() is not None]
+            most = max(most, len(alive))
+        return most
+
+    assert make(workers=1).run(body) <= 2
 
 
 def test_what_the_workflow_holds_is_not_written_over() -> None:
