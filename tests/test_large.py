@@ -27,6 +27,7 @@ import pytest
 
 import flowy
 from flowy.local import large, segments
+from flowy.serialization import LARGE
 
 np = pytest.importorskip("numpy")
 MB = 1 << 20
@@ -429,7 +430,7 @@ class Watched:
 @pytest.mark.parametrize("mapped", [True, False])
 def test_what_the_workflow_drops_is_gone_before_its_batch_is(mapped: bool) -> None:
     def body(do: Any) -> int:
-        kinds, sizes = [Watched] * 400, [large.LARGE] * 400
+        kinds, sizes = [Watched] * 400, [LARGE] * 400
         if mapped:
             results = iter(flowy.map(do, kinds, sizes))
         else:
