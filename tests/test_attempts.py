@@ -9,6 +9,8 @@ import contextvars
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from test_property import Engine, check_settled, examples
 
@@ -213,6 +216,38 @@ def test_a_foreign_executor_is_not_waited_for(tmp_path: Path) -> None:
     bad, good = w.run(LONG, 0.01)
     assert isinstance(bad, flowy.TaskTimedout)
     assert good == 0.01
+
+
+def start_and_hang(folder: str, *session: bool) -> None:
+    """Starts a process that starts the next one, each in a session of its own or not; the last hangs."""
+    code = (
+        "import os, subprocess, sys, time\n"
+        "folder, *sessions = sys.argv[1:]\n"
+        "if sessions:\n"
+        "    subprocess.Popen([sys.executable, '-c', os.environ['CODE'], folder, *sessions[1:]],\n"
+        "                     start_new_session=sessions[0] == 'True')\n"
+        "open(os.path.join(folder, str(os.getpid())), 'w').close()\n"
+        "time.sleep(60)\n"
+    )
+    words = [sys.executable, "-c", code, folder, *map(str, session)]
+    subprocess.run(words, env=os.environ | {"CODE": code}, check=True)
+
+
+@pytest.mark.parametrize("sessions", [(), (False,), (True,), (True, True), (True, False)])
+def test_a_killed_activity_takes_along_all_that_it_has_started(
+    sessions: tuple[bool, ...], tmp_path: Path, eventually: Any
+) -> None:
+    ready = 1 + len(sessions)
+    w = make(One, start_and_hang, "processes", start_to_close=LONG)
+    with w:
+        run = w.start(str(tmp_path), *sessions)
+        assert eventually(lambda: len(list(tmp_path.iterdir())) == ready)
+        run.cancel()
+        with pytest.raises(flowy.CancelRequested):
+            run.result(LONG)
+        assert eventually(
+            lambda: not any(psutil.pid_exists(int(path.name)) for path in tmp_path.iterdir())
+        )
 
 
 def test_inline_a_time_out_shows_when_the_call_is_over() -> None:

@@ -39,7 +39,7 @@ LAYERS = {
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
-            " local.functions local.interrupts local.mailbox local.cpus"
+            " local.functions local.interrupts local.lineage local.mailbox local.cpus"
             " local.large local.segments local.shelf local.tracing"
             " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
             " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"

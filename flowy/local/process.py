@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowy.errors import UsageError
+from flowy.local import lineage
 from flowy.local import worker as worker_process
 from flowy.local.batch import Trouble
 from flowy.local.large import Lease
@@ -259,9 +260,7 @@ class Worker:
         """
         with self._reaping:
             if self.status is None:
-                self._kill_group()
-                with contextlib.suppress(ProcessLookupError):  # it may lead no group yet
-                    os.kill(self.pid, signal.SIGKILL)
+                lineage.end(self.pid)
 
     def _kill_group(self) -> None:
         """Nobody else's can have this number: the process is not waited for yet."""
