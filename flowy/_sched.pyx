@@ -488,6 +488,10 @@ def _identity(x):
     return x
 
 
+cdef object asked_to_cancel():
+    return CancelRequested("the run was asked to cancel")
+
+
 cdef object enter(value):
     """What `with value` does first, with the errors that it raises."""
     kind = type(value)
@@ -1418,6 +1422,11 @@ cdef class Run:
                 self.conclude()
             elif self.code_done and not self.ended and self.may_end():
                 self.conclude()
+            elif self.code_done and not self.ended and self.cancel_pending:
+                if self.exception is None:           # the code is over: what it returned is waited for
+                    self.exception = asked_to_cancel()
+                self.linger = False
+                self.conclude()
             else:
                 break
         return 0
@@ -1701,7 +1710,7 @@ cdef class Run:
             raise error
         if self.cancel_pending and self.nodes[id].state < DONE:
             self.cancel_pending = False
-            raise CancelRequested("the run was asked to cancel")
+            raise asked_to_cancel()
         return 0
 
     cdef int refuse_look(self, int32_t id) except -1:

@@ -167,3 +167,34 @@ def test_the_losers_of_first_can_be_cancelled(tmp_path: Path) -> None:
     winner, loser = w.run(str(tmp_path / "log"))
     assert winner == 0
     assert isinstance(loser, flowy.TaskCancelled)
+
+
+class Returns:
+    """Its code is over at once; what it returned is waited for."""
+
+    def __init__(self, do: Callable[..., Any]) -> None:
+        self.do = do
+
+    def __call__(self, path: str, mapped: bool) -> Any:
+        if mapped:
+            return list(flowy.map(self.do, [path], ["polite"]))
+        return [self.do(path, "polite")]
+
+
+@where
+@how_looked_after
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_run_that_has_returned_can_be_cancelled(
+    executor: str, options: dict[str, Any], mapped: bool, tmp_path: Path, eventually: Any
+) -> None:
+    path = tmp_path / "log"
+    w = flowy.LocalWorkflow(Returns, 2, executor=executor)
+    w.conf_activity("do", do, **options)
+    with w:
+        run = w.start(str(path), mapped)
+        assert eventually(path.exists)
+        run.cancel()
+        with pytest.raises(flowy.CancelRequested):
+            run.result(LONG)
+        assert run.status == "cancelled"
+        assert eventually(lambda: lines(path) == ["x", "cleaned up"])

@@ -24,7 +24,7 @@ from typing import Any
 from flowy import _sched, events, serialization
 from flowy._sched import Batch, Outbox
 from flowy.config import Plan, describe
-from flowy.errors import Failure, UsageError
+from flowy.errors import CancelRequested, Failure, UsageError
 from flowy.local.attempts import Attempts, overdue
 from flowy.local.batch import to_failure
 from flowy.local.batching import Batching
@@ -650,10 +650,14 @@ class Driver:
         assert outcome is not None
         if exception is not None and not isinstance(exception, Exception):
             raise exception
-        tell_of_loose_ends(run, self._attempts.unsent(run) if run.sent and self._attempts else 0)
+        cancelled = isinstance(exception, CancelRequested)
+        unsent = self._attempts.unsent(run) if run.sent and self._attempts else 0
+        tell_of_loose_ends(run, run.sent if cancelled else unsent)
         for child in list(execution.children):
             self._discard(child)
         run.close()
+        if cancelled:
+            self._executor.cancel_unwanted(self.mailbox)
         if isinstance(outcome, events.Restart):
             self._start(execution, outcome.args, outcome.kwargs)
             return

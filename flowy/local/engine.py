@@ -524,7 +524,8 @@ class Run:
     def cancel(self) -> None:
         """Ask the run to cancel: `CancelRequested` is raised where its workflow waits.
 
-        Does nothing when the run has ended.
+        A workflow that has returned, and whose value is waited for, is over then. Tasks that still run
+        are told by their heartbeat, and killed some seconds later. Does nothing when the run has ended.
         """
         if not self._outcome.done():
             self._cancelled = True

@@ -87,6 +87,9 @@ class Executor(Protocol):
     def cancel_task(self, run: Run, node: int) -> bool:
         """The same for a task of a run; False if it was not found."""
 
+    def cancel_unwanted(self, mailbox: Mailbox) -> None:
+        """The same for all tasks of a mailbox whose runs are over."""
+
     def abandon(self, parcel: Parcel) -> None:
         """Nobody waits for a parcel of one task any more: don't let it keep others from running."""
 

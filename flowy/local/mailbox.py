@@ -145,6 +145,11 @@ class Parcel:
         """Whether that was noted."""
         return at in getattr(self, "cancelled", ())
 
+    def unwanted(self) -> list[int]:
+        """The positions whose results have not come and are nobody's any more."""
+        at = range(self.received, self.size)
+        return [each for each in at if not self.batch.wanted(self.first + each)]
+
     def pack(self) -> None:
         """Pickle the calls; those of a whole batch are kept as bytes only from then on.
 

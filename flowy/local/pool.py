@@ -265,6 +265,14 @@ class Pool:
                     return self.cancel(parcel, at)
         return False
 
+    def cancel_unwanted(self, mailbox: Mailbox) -> None:
+        """The same for all tasks of a mailbox whose runs are over."""
+        for worker in list(self._workers):
+            for parcel in list(worker.held.values()):
+                if parcel.mailbox is mailbox:
+                    for at in parcel.unwanted():
+                        self.cancel(parcel, at)
+
     def abandon(self, parcel: Parcel) -> None:
         """Nobody waits for a parcel of one task any more: it does not start, unless it has."""
         with contextlib.suppress(ValueError):

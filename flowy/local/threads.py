@@ -82,6 +82,9 @@ class Unsupervised:
     def cancel_task(self, run: Run, node: int) -> bool:
         return False
 
+    def cancel_unwanted(self, mailbox: Mailbox) -> None:
+        pass
+
     def abandon(self, parcel: Parcel) -> None:
         pass
 
@@ -221,6 +224,12 @@ class ThreadExecutor(Threaded):
                 parcel.cancel(at)
                 return True
         return False
+
+    def cancel_unwanted(self, mailbox: Mailbox) -> None:
+        for parcel in list(self._in_flight):
+            if parcel.mailbox is mailbox:
+                for at in parcel.unwanted():
+                    parcel.cancel(at)
 
     def abandon(self, parcel: Parcel) -> None:
         """The thread that runs it is lost for others until it ends: another takes its place."""
