@@ -31,10 +31,11 @@ LAYERS = {
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
-            " swf.serialization"
+            " swf.serialization swf.timeline swf.profiling"
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
             " trace.mermaid trace.record trace.trace",
             "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
+            " swf.operating"
             " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
@@ -52,7 +53,8 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli command demo _version testing testing.swf",
+            "__init__ __main__ cli command demo swf_options swf.finding swf.verbs swf.looking _version"
+            " testing testing.swf",
         )
     )
     for module in modules.split()
