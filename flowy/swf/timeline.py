@@ -117,7 +117,8 @@ def timeline(events: Sequence[Event], *, everything: bool = False, full: bool = 
             continue
         parts = [_words(event["eventType"]), _name(event, by_id), *_tell(event, full)]
         if event["eventType"] == "DecisionTaskCompleted":
-            parts.insert(2, f"{decided.get(event['eventId'], 0)} decisions")
+            number = decided.get(event["eventId"], 0)
+            parts.insert(2, f"{number} decision{'' if number == 1 else 's'}")
         took = _took(event, by_id)
         line = f"{event['eventId']:>{width}}  +{time_of(event) - start:9.3f}  "
         yield line + harmless("  ".join(filter(None, parts))) + (f"  ({took})" if took else "")
