@@ -38,6 +38,14 @@ calls = flowy.SWFWorkflowConfig(
 )
 calls.conf_activity("act", version=1)
 
+short = flowy.SWFWorkflowConfig(
+    default_task_list="deciders",
+    default_workflow_duration=3600,
+    default_decision_duration=30,
+    default_child_policy="TERMINATE",
+)
+short.conf_activity("act", version=1, start_to_close=1, retry=(0,))
+
 
 @activity(version=1)
 def square(n: int) -> int:
@@ -63,8 +71,9 @@ def do_fail(text: str) -> None:
     raise ValueError(text)
 
 
-def do_exit(code: int) -> None:
-    sys.stderr.write("last words\n")
+def do_exit(code: int, path: str) -> None:
+    with open(path, "a") as file:
+        file.write("x")
     os._exit(code)
 
 
@@ -153,6 +162,11 @@ class Calls:
 
     def __call__(self, *args: Any) -> Any:
         return self.act(*args)
+
+
+@short(version=1)
+class Hurries(Calls):
+    """Gives it a second."""
 
 
 @calls(version=1)

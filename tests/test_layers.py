@@ -35,7 +35,7 @@ LAYERS = {
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
             " trace.mermaid trace.record trace.trace",
             "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
-            " swf.operating"
+            " swf.operating swf.child swf.inside swf.performing swf.titles"
             " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
@@ -49,7 +49,7 @@ LAYERS = {
             " testing.swf.tasks testing.swf.tokens testing.swf.visibility testing.swf.waiting"
             " testing.swf.world",
             "local.engine local.driver plain swf swf.activities swf.decider swf.deciding swf.kept"
-            " swf.replaying swf.starter"
+            " swf.replaying swf.slots swf.starter swf.supervising"
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
@@ -67,7 +67,7 @@ OUTSIDE = frozenset(module for module, layer in LAYERS.items() if layer >= 3)
 ROOMS = {
     "cloudpickle": frozenset({"serialization"}),
     "multiprocessing": PROCESSES,
-    "subprocess": PROCESSES | {"pictures"},
+    "subprocess": PROCESSES | {"pictures", "swf.child"},
     "os.fork": PROCESSES,
     "os.forkpty": PROCESSES,
     "os.posix_spawn": PROCESSES,

@@ -181,6 +181,15 @@ class SWFClient:
             self.client = session.client("swf", config=basic.merge(calls).merge(said), **given)
             self.polls = session.client("swf", config=basic.merge(said).merge(never_again), **given)
         self._histories = Rate(HISTORY_RATE, HISTORY_BURST)
+        self._made_by = None if client is not None else (None, config, dict(kwargs or {}))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One that was made here is made again in another process."""
+        if self._made_by is None:
+            raise UsageError(
+                "a boto3 client can't travel to other processes: give SWFClient(kwargs={…})"
+            )
+        return SWFClient, self._made_by
 
     def call(self, operation: str, **given: Any) -> Any:
         """An operation by boto3's name of it; arguments that are None are left out.
@@ -484,6 +493,15 @@ class S3Payloads:
         self.bucket = bucket
         self.prefix = prefix
         self.client = client or boto3.session.Session().client("s3", **(kwargs or {}))
+        self._made_by = None if client is not None else (bucket, prefix, None, dict(kwargs or {}))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One that was made here is made again in another process."""
+        if self._made_by is None:
+            raise UsageError(
+                "a boto3 client can't travel to other processes: give S3Payloads(bucket, kwargs={…})"
+            )
+        return S3Payloads, self._made_by
 
     def put(self, key: str, text: str) -> None:
         """Keep `text` under `key`. Raises `OSError` if the bucket could not be reached or refused."""

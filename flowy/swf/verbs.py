@@ -220,6 +220,9 @@ def _work(worker: Remote, command: Command) -> None:
         register_remote=not options.no_register,
         identity=options.identity,
         grace=options.grace,
+        processes=options.processes,
+        max_tasks=options.max_tasks,
+        max_memory=options.max_memory,
     )
 
 
