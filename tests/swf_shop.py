@@ -24,7 +24,7 @@ activity = flowy.SWFActivityConfig(
 workflow = flowy.SWFWorkflowConfig(
     default_task_list="deciders",
     default_workflow_duration=3600,
-    default_decision_duration=30,
+    default_decision_duration=10,
     default_child_policy="TERMINATE",
 )
 workflow.conf_activity("square", version=1)
@@ -33,7 +33,7 @@ workflow.conf_activity("add", version=1)
 calls = flowy.SWFWorkflowConfig(
     default_task_list="deciders",
     default_workflow_duration=3600,
-    default_decision_duration=30,
+    default_decision_duration=10,
     default_child_policy="TERMINATE",
 )
 calls.conf_activity("act", version=1)
@@ -41,7 +41,7 @@ calls.conf_activity("act", version=1)
 short = flowy.SWFWorkflowConfig(
     default_task_list="deciders",
     default_workflow_duration=3600,
-    default_decision_duration=30,
+    default_decision_duration=10,
     default_child_policy="TERMINATE",
 )
 short.conf_activity("act", version=1, start_to_close=1, retry=(0,))

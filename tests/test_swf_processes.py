@@ -349,12 +349,32 @@ def registered(site: Site) -> bool:
 
 @pytest.mark.parametrize("kind", ["decider", "worker"])
 def test_nothing_outlives_a_parent_that_is_killed(
-    kind: str, site: Site, script: Any, eventually: Eventually
+    kind: str, site: Site, script: Any, tmp_path: Path, eventually: Eventually
 ) -> None:
     command = Command(script, site.url, kind, "--processes", "2")
     assert eventually(lambda: len(command.script.family()) == 2)
+    if kind == "worker":
+        site.decider()
+        site.start("Calls", "hang", str(tmp_path / "pids"))
+        assert eventually(lambda: read(tmp_path / "pids"))
+        assert len(command.script.family()) == 3
     command.process.kill()
     assert command.end() == -signal.SIGKILL
+    assert eventually(lambda: command.script.family() == [])
+
+
+def test_a_second_signal_is_in_a_hurry(
+    site: Site, script: Any, tmp_path: Path, eventually: Eventually
+) -> None:
+    command = Command(script, site.url, "worker", "--grace", "600")
+    assert eventually(lambda: len(command.script.family()) == 1)  # its types are registered
+    site.decider()
+    site.start("Calls", "hang", str(tmp_path / "pids"))
+    assert eventually(lambda: read(tmp_path / "pids"))
+    command.process.send_signal(signal.SIGTERM)
+    assert not eventually(lambda: command.process.poll() is not None, 1)  # it drains
+    command.process.send_signal(signal.SIGTERM)
+    assert command.end() == -signal.SIGTERM
     assert eventually(lambda: command.script.family() == [])
 
 

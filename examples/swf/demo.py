@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FLOWY = [sys.executable, "-m", "flowy", "swf"]
-PATIENCE = 60  # seconds
+PATIENCE = 90  # seconds
 
 
 class Shell:
@@ -81,7 +81,7 @@ def play(shell):
     for _ in range(2):
         shell.start("worker", "--quiet", "--grace", "1", "orders.py")
     order = shell.start(
-        *("start", "--wait", "--timeout", "60", "--id", "order-17"),
+        *("start", "--wait", "--timeout", "90", "--id", "order-17"),
         *("Order", '["pen", "book", "lamp", "desk"]', "--address", "Cluj"),
         stdout=subprocess.PIPE,
     )

@@ -159,7 +159,7 @@ class SWFActivityWorker(Remote):
                 answer: Answer | None = perform(known, text, beats)
             else:
                 answer = slot.run(key, text, name, beats)
-        return answer and self._packed(key, answer)
+            return answer and self._packed(key, answer)  # a store may take its time
 
     def _interval(self, known: Activity) -> float:
         said = known.config.defaults.get("defaultTaskHeartbeatTimeout")

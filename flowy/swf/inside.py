@@ -8,7 +8,7 @@ wire, and `performing`.
 
 What goes over the wire, a letter each:
 
-    to a child    S setup (JSON: import path, level of logs), W work (pickle), T task, C cancel, L leave
+    to a child    S setup (JSON: import path and such), W work (pickle), T task, C cancel, L leave
     from a child  R ready, X can't start, B heartbeat (its details as JSON), A answer, G going to leave
 """
 
@@ -29,6 +29,7 @@ from typing import Any
 from flowy import activity as running
 from flowy._lifeline import guard
 from flowy.errors import describe
+from flowy.local.cpus import limit_threads
 from flowy.serialization import loads
 from flowy.swf.child import Gone, Wire
 from flowy.swf.performing import Activity, details_text, perform
@@ -65,6 +66,7 @@ def _begin(wire: Wire) -> bytes:
     """Set this process up; gives the work, which can be loaded then."""
     setup = json.loads(_expect(wire, SETUP))
     sys.path[:] = setup["path"]
+    limit_threads(setup["threads"])  # of libraries, which read it when they are loaded
     logging.basicConfig(level=setup["level"], format=FORMAT)
     return _expect(wire, WORK)
 

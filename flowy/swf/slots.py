@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from flowy.errors import UsageError
+from flowy.local.cpus import available
 from flowy.local.memory import show_bytes
 from flowy.serialization import dumps, explain
 from flowy.swf.child import Child, Gone
@@ -48,6 +49,8 @@ CLEAN_UP = 5.0
 """Seconds that an activity gets that is over for SWF."""
 DEATHS = 3
 """A task that so many children died of fails."""
+SLOW = 60.0
+"""Seconds after which it is told that a process takes long to start."""
 LOOK = 0.1
 """Seconds between two looks at a child that says nothing."""
 LEAVING = 2.0
@@ -63,11 +66,16 @@ class Beating(Protocol):
     def note(self, details: str) -> None: ...
 
 
-def setup(work: object, what: str) -> tuple[bytes, bytes]:
-    """What a child is sent first. Raises `UsageError` if `work` can't travel; `what` says what it is."""
+def setup(work: object, what: str, children: int) -> tuple[bytes, bytes]:
+    """What each of so many children is sent first; they share the CPUs.
+
+    Raises:
+        UsageError: `work` can't travel; `what` says what it is.
+    """
+    threads = max(1, available() // children)
     level = logging.getLogger().getEffectiveLevel()
     try:
-        return json.dumps({"path": sys.path, "level": level}).encode(), dumps(work)
+        return json.dumps({"path": sys.path, "level": level, "threads": threads}).encode(), dumps(work)
     except UsageError:
         raise
     except Exception as error:
@@ -138,7 +146,11 @@ class Slot:
         self._served = 0
         child.send(SETUP, self._first[0])
         child.send(WORK, self._first[1])
+        began, warned = time.monotonic(), False
         while not self._given_up():
+            if not warned and time.monotonic() > began + SLOW:
+                log.warning("activity process %d is not ready after %.0f s", child.pid, SLOW)
+                warned = True
             try:
                 frame = child.wire.receive(LOOK)
             except Gone:
@@ -276,7 +288,7 @@ class Slots:
         recycling: Recycling,
         rerun: bool,
     ) -> None:
-        first = setup(dict(activities), "the activities")
+        first = setup(dict(activities), "the activities", count)
         self._asked = asked
         self._grace = grace
         self._stopping = stopping

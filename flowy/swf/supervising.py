@@ -72,7 +72,7 @@ class Supervisor:
         recycling: Recycling,
     ) -> None:
         limits = {"tasks": recycling.tasks, "memory": recycling.memory}
-        self._first = setup((worker, dict(given), limits), "the decider")
+        self._first = setup((worker, dict(given), limits), "the decider", count)
         self._seats = [Seat(number) for number in range(1, count + 1)]
         self._leaving: list[Child] = []
         self._stopping = stopping
