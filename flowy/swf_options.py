@@ -170,7 +170,6 @@ def _add_workers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     decider.add_argument(
         "--keep",
         type=count,
-        default=1000,
         metavar="N",
         help="runs kept in memory between decisions, a process; default: 1000",
     )

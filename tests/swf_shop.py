@@ -63,6 +63,10 @@ def act(what: str, *args: Any) -> Any:
     return globals()[f"do_{what}"](*args)
 
 
+def do_echo(value: Any) -> Any:
+    return value
+
+
 def do_pid() -> int:
     return os.getpid()
 

@@ -103,7 +103,7 @@ def test_types_are_registered_once(client: swf.SWFClient, run: Flowy) -> None:
     assert status == 0
     assert "domain test: created\n" in out
     assert "workflow Listen 1: registered\n" in out
-    assert out.count(": registered\n") == 8
+    assert out.count(": registered\n") == 9
     status, out, _ = run("register", "--create-domain", "swf_shop:Sum", "swf_shop:make_worker")
     assert (status, out) == (
         0,
@@ -272,7 +272,7 @@ MISUSE: list[tuple[list[str], str]] = [
     (["decider", "swf_shop:square"], "activities only, no workflow"),
     (["worker", "swf_shop:Sum"], "workflows only, no activity"),
     (["worker", "nothing_like_this"], "there is no module 'nothing_like_this'"),
-    (["worker", "swf_shop:nope"], "swf_shop has no 'nope'; there are Calls, Listening, Many"),
+    (["worker", "swf_shop:nope"], "swf_shop has no 'nope'; there are Calls, Hurries, Listening, Many"),
     (["worker", "swf_shop:number"], "swf_shop:number is of type int"),
     (["worker", "swf_shop:breaks"], "swf_shop:breaks() failed: OSError: disk"),
     (["worker", "swf_shop:"], "names nothing: write module:name"),

@@ -22,6 +22,7 @@ from swf_network import KEYS, WAIT
 import flowy
 from flowy import swf
 from flowy.swf.finding import find_workers
+from flowy.swf.kept import KeptRuns
 from flowy.testing import LocalSWF
 from flowy.testing.swf import SystemClock
 
@@ -33,6 +34,7 @@ class Site:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.store: swf.Payloads | None = None
         self.client = self.make_client()
         self.client.register_domain("test")
         self.errors: list[BaseException] = []
@@ -42,10 +44,10 @@ class Site:
         return swf.SWFClient(kwargs={**KEYS, "endpoint_url": self.url})
 
     def decider(self, keep: int = 1000, **given: Any) -> swf.SWFWorkflowWorker:
-        worker = find_workers(
-            ["swf_shop"], make_decider=lambda: swf.SWFWorkflowWorker(keep=keep)
-        ).decider
+        worker = find_workers(["swf_shop"]).decider
         assert worker is not None
+        worker.kept = KeptRuns(keep)
+        worker.payloads = self.store
         self.run(worker, "deciders", **given)
         return worker
 
@@ -55,6 +57,7 @@ class Site:
         assert found is not None
         worker = swf.SWFActivityWorker(heartbeat=0.3, rerun_on_worker_death=rerun)
         worker.activities.update(found.activities)
+        worker.payloads = self.store
         self.run(worker, "activities", **given)
         return worker
 
@@ -137,6 +140,14 @@ def test_activities_run_in_processes_that_stay(site: Site) -> None:
     with pytest.raises(flowy.TaskError, match="ValueError: no") as caught:
         site.value("Calls", "fail", "no")
     assert "in do_fail" in caught.value.remote_traceback
+
+
+def test_long_texts_go_through_the_store(site: Site, tmp_path: Path) -> None:
+    site.store = swf.FolderPayloads(tmp_path)
+    site.decider(processes=1)
+    site.activities(processes=1)
+    start = swf.SWFWorkflowStarter("test", "Calls", 1, site.client, payloads=site.store)
+    assert start("echo", "x" * 200_000).wait(WAIT) == "x" * 200_000
 
 
 def test_a_process_that_dies_is_told(site: Site, tmp_path: Path) -> None:

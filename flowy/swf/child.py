@@ -25,6 +25,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,12 +65,14 @@ class Wire:
     def __init__(self, end: socket.socket) -> None:
         self.end = end
         self._input = bytearray()
+        self._sending = threading.Lock()
         end.settimeout(_SEND)
 
     def send(self, kind: bytes, data: bytes = b"") -> None:
         """Say something; raises `Gone`."""
         try:
-            self.end.sendall(_HEADER.pack(kind, len(data)) + data)
+            with self._sending:  # activities may have threads
+                self.end.sendall(_HEADER.pack(kind, len(data)) + data)
         except (OSError, ValueError) as error:
             raise Gone(str(error)) from None
 
@@ -160,15 +163,17 @@ class Child:
     def ended(self) -> bool:
         """Whether it has ended. What it had started is ended with it."""
         if self.status is None:
-            with contextlib.suppress(ChildProcessError):
+            if _is_over(self.pid):
+                _kill_group(self.pid)  # before it is reaped: its id is nobody else's yet
+            try:
                 pid, status, usage = os.wait4(self.pid, os.WNOHANG)
-                if not pid:
-                    return False
-                self.peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-                self.status = self._process.returncode = os.waitstatus_to_exitcode(status)
-                _kill_group(self.pid)
+            except ChildProcessError:  # somebody else has waited for it
+                self.status = self._process.returncode = 0
                 return True
-            self.status = self._process.returncode = 0  # somebody else has waited for it
+            if not pid:
+                return False
+            self.peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            self.status = self._process.returncode = os.waitstatus_to_exitcode(status)
         return True
 
     def wait(self, seconds: float) -> bool:
@@ -249,6 +254,14 @@ def _memory() -> int:
     except (AttributeError, OSError):  # not Linux
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())
+
+
+def _is_over(pid: int) -> bool:
+    """Whether a child has ended and waits to be reaped; False where that can't be asked."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except (AttributeError, ChildProcessError):
+        return False
 
 
 def _kill_group(pid: int) -> None:

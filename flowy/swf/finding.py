@@ -37,37 +37,25 @@ class Found(NamedTuple):
     activities: SWFActivityWorker | None
 
 
-def find_workers(
-    targets: Sequence[str],
-    *,
-    make_decider: Callable[[], SWFWorkflowWorker] = SWFWorkflowWorker,
-    make_activities: Callable[[], SWFActivityWorker] = SWFActivityWorker,
-) -> Found:
+def find_workers(targets: Sequence[str]) -> Found:
     """The workers that `targets` name: as they are, or made for what is configured.
 
     Args:
         targets: `module`, `module:name`, `file.py` or `file.py:name`.
-        make_decider, make_activities: make the workers for what comes without one.
 
     Raises:
         UsageError: a target names nothing of the kind.
     """
-    finder = _Finder(make_decider, make_activities)
+    finder = _Finder()
     for target in targets:
         finder.take(target)
     return Found(finder.decider, finder.activities)
 
 
 class _Finder:
-    def __init__(
-        self,
-        make_decider: Callable[[], SWFWorkflowWorker],
-        make_activities: Callable[[], SWFActivityWorker],
-    ) -> None:
+    def __init__(self) -> None:
         self.decider: SWFWorkflowWorker | None = None
         self.activities: SWFActivityWorker | None = None
-        self._make_decider = make_decider
-        self._make_activities = make_activities
 
     def take(self, target: str) -> None:
         where, name = split(target)
@@ -120,11 +108,11 @@ class _Finder:
         """What a scan found."""
         if isinstance(config, SWFWorkflowConfig):
             if self.decider is None:
-                self.decider = self._make_decider()
+                self.decider = SWFWorkflowWorker()
             self.decider.register(config, function, version, name)
         elif isinstance(config, SWFActivityConfig):
             if self.activities is None:
-                self.activities = self._make_activities()
+                self.activities = SWFActivityWorker()
             self.activities.register(config, function, version, name)
         else:
             raise UsageError(f"{config!r} is no configuration: {_HOW}")

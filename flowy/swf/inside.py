@@ -134,14 +134,11 @@ class Host:
     def __init__(self, wire: Wire) -> None:
         self.cancelled = False
         self._wire = wire
-        self._lock = threading.Lock()
 
     def beat(self, details: Any) -> None:
         """What `flowy.heartbeat` does."""
         if details is not None:
-            text = details_text(details)
-            with self._lock:
-                self._wire.send(BEAT, text.encode())
+            self._wire.send(BEAT, details_text(details).encode())
         if self.cancelled:
             raise running.cancelled()
 

@@ -219,7 +219,7 @@ def _replay_one(command: Command, history: History, worker: SWFWorkflowWorker, s
 
 def _decider(target: str, payloads: str | None) -> SWFWorkflowWorker:
     store = store_of(payloads)
-    found = find_workers([target], make_decider=lambda: SWFWorkflowWorker(payloads=store))
+    found = find_workers([target])
     if found.decider is None:
         raise UsageError(f"{target}: activities only, no workflow")
     if store is not None:

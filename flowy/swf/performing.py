@@ -71,11 +71,18 @@ def perform(activity: Activity, text: str | None, host: Hosting, whole_process: 
     except CancelRequested as error:
         if host.cancelled:
             return Answer("canceled", {"details": cut(str(error), DETAILS)})
-        return failed(describe(error), format_remote(error))
+        return failed(describe(error), _where(error))
     except (Exception, SystemExit) as error:
-        return failed(describe(error), format_remote(error))
+        return failed(describe(error), _where(error))
     finally:
         running.set_host(None, whole_process=whole_process)
+
+
+def _where(error: BaseException) -> str:
+    """Its traceback, without the frame of who called the activity."""
+    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+        error = error.with_traceback(error.__traceback__.tb_next)
+    return format_remote(error)
 
 
 def failed(reason: str, details: str = "") -> Answer:

@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, Any
 from flowy.command import read_arguments, show_value
 from flowy.errors import NondeterminismError, TaskError, UsageError
 from flowy.swf import operating, serialization
-from flowy.swf.activities import SWFActivityWorker
-from flowy.swf.decider import SWFWorkflowWorker
 from flowy.swf.finding import find_workers
+from flowy.swf.kept import KeptRuns
 from flowy.swf.payloads import Payloads
 from flowy.swf.remote import Remote
 from flowy.swf.stores import FolderPayloads
@@ -160,39 +159,41 @@ def _create_domain(client: SWFClient, domain: str, retention: int) -> bool:
 
 
 def on_decider(options: argparse.Namespace) -> int:
-    """Decide until it is stopped."""
+    """Decide until it is stopped. Options go before what a worker that was found says."""
     command = Command("decider", options)
     with command.guarded():
         store = store_of(options.payloads)
         found = find_workers(
             options.targets,
-            make_decider=lambda: SWFWorkflowWorker(payloads=store, keep=options.keep),
         )
         if found.decider is None:
             raise UsageError(
                 f"{' '.join(options.targets)}: activities only, no workflow; `flowy swf worker` runs "
                 "them"
             )
+        if store is not None:
+            found.decider.payloads = store
+        if options.keep is not None:
+            found.decider.kept = KeptRuns(options.keep)
         _work(found.decider, command)
     return command.status
 
 
 def on_worker(options: argparse.Namespace) -> int:
-    """Run activities until it is stopped."""
+    """Run activities until it is stopped. Options go before what a worker that was found says."""
     command = Command("worker", options)
     with command.guarded():
         store = store_of(options.payloads)
-        found = find_workers(
-            options.targets,
-            make_activities=lambda: SWFActivityWorker(
-                payloads=store, heartbeat=options.heartbeat or None
-            ),
-        )
+        found = find_workers(options.targets)
         if found.activities is None:
             raise UsageError(
                 f"{' '.join(options.targets)}: workflows only, no activity; `flowy swf decider` decides "
                 "for them"
             )
+        if store is not None:
+            found.activities.payloads = store
+        if options.heartbeat:
+            found.activities.heartbeat = options.heartbeat
         _work(found.activities, command)
     return command.status
 
