@@ -26,6 +26,8 @@ from flowy.swf.kept import KeptRuns
 from flowy.testing import LocalSWF
 from flowy.testing.swf import SystemClock
 
+pytestmark = pytest.mark.slow
+
 Eventually = Callable[..., bool]
 
 

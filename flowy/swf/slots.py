@@ -142,8 +142,12 @@ class Slot:
         return time.monotonic() >= self._end()
 
     def _start(self) -> bool:
-        child = self.child = Child("activities", f"flowy-act-{self._number}")
         self._served = 0
+        try:
+            child = self.child = Child("activities", f"flowy-act-{self._number}")
+        except OSError as error:  # no more processes or descriptors for now
+            log.error("an activity process could not be started: %s", str(error))
+            return False
         child.send(SETUP, self._first[0])
         child.send(WORK, self._first[1])
         began, warned = time.monotonic(), False
@@ -253,8 +257,11 @@ class Slot:
                 return None
 
     def _died(self, child: Child) -> _Died:
-        child.wait(LEAVING)
-        reason = f"its process {child.how_ended()}"
+        if child.wait(LEAVING):
+            reason = f"its process {child.how_ended()}"
+        else:
+            child.kill()
+            reason = "its process closed what connects it with its worker, and was killed"
         details = "\n".join(filter(None, (f"It used up to {show_bytes(child.peak)}.", child.crash())))
         return _Died(failed(reason, details))
 

@@ -116,7 +116,15 @@ class Supervisor:
 
     def _start(self, seat: Seat) -> None:
         seat.since = time.monotonic()
-        seat.child = Child("decider", f"flowy-dec-{seat.number}")
+        try:
+            seat.child = Child("decider", f"flowy-dec-{seat.number}")
+        except OSError as error:  # no more processes or descriptors for now
+            pause = seat.trouble.pause()
+            seat.next = seat.since + pause
+            log.error(
+                "a decider process could not be started, next try in %.1f s: %s", pause, str(error)
+            )
+            return
         seat.child.send(SETUP, self._first[0])
         seat.child.send(WORK, self._first[1])
 

@@ -25,7 +25,7 @@ from flowy.errors import NondeterminismError, TaskError, UsageError
 from flowy.swf import operating, serialization
 from flowy.swf.finding import find_workers
 from flowy.swf.kept import KeptRuns
-from flowy.swf.payloads import Payloads
+from flowy.swf.payloads import NoStore, Payloads
 from flowy.swf.remote import Remote
 from flowy.swf.stores import FolderPayloads
 from flowy.swf.timeline import harmless
@@ -68,6 +68,8 @@ class Command:
             yield
         except (TaskError, NondeterminismError) as error:
             self.say(str(error), FAILED)
+        except NoStore as error:
+            self.say(str(error).replace("payloads=…", "--payloads WHERE"), MISUSED)
         except UsageError as error:
             self.say(str(error), MISUSED)
         except ImportError as error:
