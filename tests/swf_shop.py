@@ -201,6 +201,33 @@ def make_worker() -> flowy.SWFActivityWorker:
     return made
 
 
+class OneTask(flowy.SWFWorkflowWorker):
+    """Leaves by its own will after a decision."""
+
+    decided = 0
+
+    def decide(self, task: Any) -> Any:
+        self.decided += 1
+        return super().decide(task)
+
+    def break_loop(self) -> bool:
+        return self.decided > 0
+
+
+class Bomb:
+    """Goes off in the process that it is sent to."""
+
+    def __reduce__(self) -> Any:
+        return explode, ()
+
+    def __call__(self) -> None:
+        pass
+
+
+def explode() -> None:
+    raise ValueError("boom")
+
+
 def breaks() -> None:
     raise OSError("disk")
 

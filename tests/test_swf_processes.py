@@ -7,8 +7,11 @@ and that nothing outlives its parent. Times are the machine's: each wait is for 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +142,8 @@ def test_activities_run_in_processes_that_stay(site: Site) -> None:
     assert os.getpid() not in pids
     assert 1 <= len(pids) <= 2
     assert set(pids) <= {child.pid for child in children("flowy-act")}
+    if sys.platform == "linux" and not importlib.util.find_spec("setproctitle"):
+        assert {child.name() for child in children("flowy-act")} == {"flowy-act-1", "flowy-act-2"}
     with pytest.raises(flowy.TaskError, match="ValueError: no") as caught:
         site.value("Calls", "fail", "no")
     assert "in do_fail" in caught.value.remote_traceback
@@ -251,6 +256,25 @@ def test_what_runs_longer_is_handed_back_without_an_answer(
     site.client.call("terminate_workflow_execution", domain="test", workflowId=run.workflow_id)
 
 
+@pytest.mark.parametrize("kind", ["decider", "activities"])
+def test_what_can_not_start_is_told_and_tried_again_ever_later(
+    kind: str, site: Site, caplog: pytest.LogCaptureFixture, eventually: Eventually
+) -> None:
+    worker: Any
+    if kind == "decider":
+        worker = swf.SWFWorkflowWorker()
+        worker.bomb = swf_shop.Bomb()
+    else:
+        worker = swf.SWFActivityWorker()
+        worker.register(swf_shop.activity, swf_shop.Bomb(), 1, "bomb")
+    site.run(worker, "list", processes=1)
+    text = re.compile(r"started in (\d+\.\d) s")
+    assert eventually(lambda: len(text.findall(caplog.text)) >= 3)
+    assert caplog.text.count("ValueError: boom") >= 3
+    pauses = [float(pause) for pause in text.findall(caplog.text)]
+    assert pauses[2] >= pauses[0]  # 0.1 to 0.2 s, then 0.4 to 0.8
+
+
 def test_what_can_not_travel_is_told() -> None:
     worker = swf.SWFActivityWorker()
     lock = threading.Lock()
@@ -294,6 +318,17 @@ def test_a_decider_is_replaced_by_count(site: Site) -> None:
             if event["eventType"] == "DecisionTaskStarted":
                 who.add(event["decisionTaskStartedEventAttributes"]["identity"])
     assert len(who) >= 3
+
+
+def test_deciders_that_break_their_loop_end_the_whole(site: Site) -> None:
+    worker = swf_shop.OneTask()
+    worker.register(swf_shop.workflow, swf_shop.Sum, 1)
+    worker.register_remote(site.client, "test")
+    for _ in range(10):  # who leaves may take one more
+        site.start("Sum", 1)
+    client = site.make_client()
+    worker.run_forever("test", "deciders", client, False, register_remote=False, processes=2, grace=0.2)
+    client.close()
 
 
 # ------------------------------------------------------------------ signals, from the shell

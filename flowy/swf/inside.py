@@ -9,7 +9,8 @@ wire, and `performing`.
 What goes over the wire, a letter each:
 
     to a child    S setup (JSON: import path and such), W work (pickle), T task, C cancel, L leave
-    from a child  R ready, X can't start, B heartbeat (its details as JSON), A answer, G going to leave
+    from a child  R ready, X can't start, B heartbeat (its details as JSON), A answer, G going: replace me,
+                  D done for good
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from flowy.swf.performing import Activity, details_text, perform
 from flowy.swf.titles import set_title
 
 SETUP, WORK, TASK, CANCEL, LEAVE = b"S", b"W", b"T", b"C", b"L"
-READY, BROKEN, BEAT, ANSWER, GOING = b"R", b"X", b"B", b"A", b"G"
+READY, BROKEN, BEAT, ANSWER, GOING, DONE = b"R", b"X", b"B", b"A", b"G", b"D"
 
 ORPHANED = 0.5
 """Seconds that a child lives on without its parent."""
@@ -84,7 +85,7 @@ def _load(wire: Wire, work: bytes) -> Any:
         return loads(work)
     except (Exception, SystemExit) as error:
         wire.send(BROKEN, describe(error).encode("utf-8", "replace"))
-        raise Gone("nothing to do") from None
+        sys.exit(1)
 
 
 # ------------------------------------------------------------------ activities
@@ -198,6 +199,8 @@ class Leaving:
         except Exception as error:
             self._wire.send(BROKEN, describe(error).encode("utf-8", "replace"))
             self.status = 1
+        else:
+            self._wire.send(DONE)
 
     def _counted(self, *given: Any) -> Any:
         polls, answer = self._make(*given)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowy.swf.child import Child, Gone
-from flowy.swf.inside import BROKEN, GOING, LEAVE, READY, SETUP, WORK
+from flowy.swf.inside import BROKEN, DONE, GOING, LEAVE, READY, SETUP, WORK
 from flowy.swf.rates import Backoff
 from flowy.swf.remote import Recycling
 from flowy.swf.slots import setup
@@ -74,7 +74,8 @@ class Supervisor:
         limits = {"tasks": recycling.tasks, "memory": recycling.memory}
         self._first = setup((worker, dict(given), limits), "the decider", count)
         self._seats = [Seat(number) for number in range(1, count + 1)]
-        self._leaving: list[Child] = []
+        self._leaving: list[tuple[Child, float]] = []
+        """With the time at which each is killed."""
         self._stopping = stopping
         self._asked = asked
         self._grace = grace
@@ -89,7 +90,7 @@ class Supervisor:
             while not self._stopping.is_set():
                 for seat in self._seats:
                     self._look_after(seat)
-                self._leaving = [child for child in self._leaving if not self._has_left(child)]
+                self._leaving = [each for each in self._leaving if not self._has_left(*each)]
                 if self._asked() or all(seat.over for seat in self._seats):
                     break
                 self._stopping.wait(LOOK)
@@ -100,7 +101,10 @@ class Supervisor:
                 child.kill()
 
     def _all(self) -> list[Child]:
-        return [*self._leaving, *(seat.child for seat in self._seats if seat.child is not None)]
+        return [
+            *(child for child, _ in self._leaving),
+            *(seat.child for seat in self._seats if seat.child is not None),
+        ]
 
     # ------------------------------------------------------------ one of them
 
@@ -109,7 +113,7 @@ class Supervisor:
             if not seat.over and time.monotonic() >= seat.next:
                 self._start(seat)
         elif not self._listen(seat, seat.child):
-            self._leaving.append(seat.child)
+            self._leaving.append((seat.child, time.monotonic() + self._grace + STEADY))
             seat.child = None
         elif seat.child.ended():
             self._bury(seat, seat.child)
@@ -135,7 +139,9 @@ class Supervisor:
                 if frame.kind == GOING:
                     log.info("decider process %d is replaced: it has done or grown enough", child.pid)
                     return False
-                if frame.kind == BROKEN:
+                if frame.kind == DONE:
+                    seat.over = True
+                elif frame.kind == BROKEN:
                     text = frame.data.decode("utf-8", "replace")
                     log.error("decider process %d failed: %s", child.pid, text)
                 elif frame.kind == READY:
@@ -149,8 +155,8 @@ class Supervisor:
     def _bury(self, seat: Seat, child: Child) -> None:
         lived = time.monotonic() - seat.since
         seat.child = None
-        if child.status == 0:
-            seat.over = True
+        self._listen(seat, child)  # it may have had a last word
+        if seat.over:
             child.kill()
             return
         if lived >= STEADY:
@@ -167,8 +173,8 @@ class Supervisor:
         )
         child.kill()
 
-    def _has_left(self, child: Child) -> bool:
-        if not child.ended():
+    def _has_left(self, child: Child, end: float) -> bool:
+        if not child.ended() and time.monotonic() < end:
             return False
         child.kill()
         return True
