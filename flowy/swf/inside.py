@@ -9,8 +9,8 @@ wire, and `performing`.
 What goes over the wire, a letter each:
 
     to a child    S setup (JSON: import path and such), W work (pickle), T task, C cancel, L leave
-    from a child  R ready, X can't start, B heartbeat (its details as JSON), A answer, G going: replace me,
-                  D done for good
+    from a child  R ready, X can't start, B heartbeat (its details as JSON), A answer, G going (replace
+                  me), D done for good
 """
 
 from __future__ import annotations
