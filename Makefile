@@ -1,5 +1,5 @@
-# `make demo` shows flowy at work, `make test` checks it; both need only Python 3.10+ and a C
-# compiler, and build the rest in .venv. Another interpreter: `make test PYTHON=python3.12`.
+# `make demo` and `make demo-swf` show flowy at work, `make test` checks it; they need only Python 3.10+
+# and a C compiler, and build the rest in .venv. Another interpreter: `make test PYTHON=python3.12`.
 
 VENV ?= .venv
 RUN := $(VENV)/bin/python
@@ -17,11 +17,12 @@ find = $(shell for p in $(2); do \
 pyenv = $(wildcard $(or $(shell pyenv root 2>/dev/null),$(HOME)/.pyenv)/versions/$(1)*/bin/python)
 PYTHON ?= $(call find,sys.version_info.minor >= 10,python3 $(VERSIONS:%=python%) $(call pyenv,3.1))
 
-.PHONY: help demo test test-all test-long pytest chaos soak lint docs docs-tables bench clean $(VERSIONS:%=test-%)
+.PHONY: help demo demo-swf test test-all test-long pytest chaos soak lint docs docs-tables bench clean $(VERSIONS:%=test-%)
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo       a real job, on all cores'
+	@echo 'make demo-swf   a workflow on a local Amazon SWF, with a decider and two workers'
 	@echo 'make test       lint and tests'
 	@echo 'make test-all   the same on each of Python $(VERSIONS) found here'
 	@echo 'make test-long  the tests with many more random programs'
@@ -35,6 +36,9 @@ help:
 
 demo: $(VENV)/.flowy
 	$(RUN) -m flowy demo
+
+demo-swf: $(VENV)/.flowy $(VENV)/.swf
+	$(RUN) examples/swf/demo.py
 
 test: lint pytest
 
@@ -102,6 +106,10 @@ $(VENV)/.flowy: pyproject.toml setup.py $(wildcard flowy/*.pyx) | $(VENV)/.venv
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.flowy
 	$(INSTALL) $(call needs,dev)
+	@touch $@
+
+$(VENV)/.swf: pyproject.toml | $(VENV)/.flowy
+	$(INSTALL) $(call needs,swf)
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/.flowy

@@ -2,9 +2,10 @@
 
 Owns the options and the exit status. Knows nothing of what a command does: each is a function
 elsewhere, imported only when it is asked for. Its neighbours are `__main__`, which calls it, and the
-commands: `demo`, `command`, and `testing.swf.serve`.
+commands: `demo`, `command`, `testing.swf.serve`, and those whose options are in `swf_options`.
 
-Exit status: 0 if all went well, 1 if the command failed, 2 for wrong options, 130 if interrupted.
+Exit status: 0 if all went well, 1 if the command failed, 2 for wrong options, 130 if interrupted; those
+of `flowy swf` that have more say so.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import argparse
 import os
 import sys
 
+from flowy import swf_options
 from flowy._version import __version__
+from flowy.swf_options import positive
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: `sys.argv[1:]`) and return the exit status."""
-    options = parser().parse_args(argv)
+    options = read(argv)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -30,6 +33,19 @@ def main(argv: list[str] | None = None) -> int:
         # The reader has gone, as in `flowy demo | head`. Without this Python complains at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def read(argv: list[str] | None) -> argparse.Namespace:
+    """The options. argparse gives up on what stands alone behind an option, as in `worker a --quiet b`,
+    once some of it stood before: `options.more` says where such words belong."""
+    reader = parser()
+    options, left = reader.parse_known_args(argv)
+    if left:
+        more = getattr(options, "more", None)
+        if more is None or any(word.startswith("-") for word in left):
+            reader.error(f"unrecognized arguments: {' '.join(left)}")
+        getattr(options, more).extend(left)
+    return options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,7 +72,14 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     add_trace(commands.add_parser("trace", help="look at what a run did"))
-    add_swf(commands.add_parser("swf", help="Amazon SWF on this machine, to develop against"))
+    add_swf(
+        commands.add_parser(
+            "swf",
+            help="workflows on Amazon SWF, and a local one to develop against",
+            epilog=swf_options.GENERAL,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     return top
 
 
@@ -117,6 +140,7 @@ def add_swf(swf: argparse.ArgumentParser) -> None:
         help="make calls fail, such as throttle=0.05",
     )
     serve.set_defaults(run=run_swf_serve)
+    swf_options.add_commands(commands)
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -170,12 +194,4 @@ def port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"must be from 0 to 65535, not {number}")
-    return number
-
-
-def positive(text: str) -> int:
-    """An option that is a number above zero."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
     return number

@@ -107,7 +107,7 @@ def find(target: str, workers: int | None, executor: str | None) -> LocalWorkflo
     where, colon, name = target.rpartition(":")
     if not colon or not where or not name:
         raise UsageError(f"{target!r} names no workflow: write module:workflow, or file.py:workflow")
-    module = _load(where)
+    module = load(where)
     found: Any = module
     for part in name.split("."):
         try:
@@ -128,9 +128,7 @@ def _make(function: Callable[[], Any], target: str) -> LocalWorkflow:
     try:
         made = function()
     except Exception as error:
-        raise UsageError(
-            f"{target}() failed: {describe(error)}\n{_their_part(error)}".rstrip()
-        ) from None
+        raise UsageError(f"{target}() failed: {describe(error)}\n{their_part(error)}".rstrip()) from None
     if not isinstance(made, LocalWorkflow):
         raise UsageError(f"{target}() returned {describe_type(made)}, no LocalWorkflow")
     return made
@@ -145,7 +143,7 @@ def _others(module: ModuleType) -> str:
     return f"; its workflows are {', '.join(sorted(names))}" if names else ", and no workflow at all"
 
 
-def _load(where: str) -> ModuleType:
+def load(where: str) -> ModuleType:
     """Import a module by its name (the current directory is looked through too), or run a file."""
     path = Path(where)
     try:
@@ -157,12 +155,12 @@ def _load(where: str) -> ModuleType:
         if error.name is not None and (where == error.name or where.startswith(f"{error.name}.")):
             hint = f" (there is a file {where}.py here)" if path.with_suffix(".py").is_file() else ""
             raise UsageError(f"there is no module {where!r}{hint}") from None
-        raise UsageError(f"{where} can't be imported: {error}\n{_their_part(error)}".rstrip()) from None
+        raise UsageError(f"{where} can't be imported: {error}\n{their_part(error)}".rstrip()) from None
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
         raise UsageError(
-            f"{where} can't be imported: {describe(error)}\n{_their_part(error)}".rstrip()
+            f"{where} can't be imported: {describe(error)}\n{their_part(error)}".rstrip()
         ) from None
 
 
@@ -201,13 +199,13 @@ def check_arguments(
 
 def print_failure(target: str, error: BaseException) -> None:
     """What a workflow failed with, and where in the user's code."""
-    part = _their_part(error)
+    part = their_part(error)
     kind = "" if isinstance(error, TaskError) else f"{type(error).__name__}: "
     text = str(error) if isinstance(error, TaskError) else describe(error).removeprefix(kind)
     print(f"{part}flowy run: {target} failed: {kind}{text}", file=sys.stderr)
 
 
-def _their_part(error: BaseException) -> str:
+def their_part(error: BaseException) -> str:
     """The traceback without the frames of flowy and of imports."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_theirs(f.filename)]
     if not frames:
@@ -270,7 +268,7 @@ def summary(trace: Trace) -> str:
         times = [f"{x:.4g}" for x in (row.mean, row.p50, row.p95, row.total)]
         rows.append((row.name, f"{row.tasks:,}", *times, f"{row.failures:,}", f"{row.retries:,}"))
     path = trace.critical_path()
-    lines = [f"{len(trace):,} tasks in {trace.seconds:.4g} s", "", *_table(rows)]
+    lines = [f"{len(trace):,} tasks in {trace.seconds:.4g} s", "", *table(rows)]
     if path.tasks:
         lines += ["", f"critical path: {len(path.tasks):,} tasks, {path.seconds:.4g} s"]
         lines += [f"  {name}: {seconds:.4g} s" for name, seconds in path.by_name.items()]
@@ -281,10 +279,10 @@ def predict(trace: Trace, workers: Sequence[int]) -> str:
     rows = [("workers", "seconds", "busy")]
     for one in trace.predict(workers):
         rows.append((f"{one.workers:,}", f"{one.seconds:.4g}", f"{one.utilisation:.0%}"))
-    return "\n".join(_table(rows)) + "\n"
+    return "\n".join(table(rows)) + "\n"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns below each other, the first to the left."""
     printable = [["".join(c if c.isprintable() else "\ufffd" for c in x) for x in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*printable, strict=True)]

@@ -31,10 +31,11 @@ LAYERS = {
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
-            " swf.serialization"
+            " swf.serialization swf.timeline swf.profiling"
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
             " trace.mermaid trace.record trace.trace",
             "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
+            " swf.operating swf.child swf.inside swf.performing swf.titles"
             " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
@@ -48,11 +49,12 @@ LAYERS = {
             " testing.swf.tasks testing.swf.tokens testing.swf.visibility testing.swf.waiting"
             " testing.swf.world",
             "local.engine local.driver plain swf swf.activities swf.decider swf.deciding swf.kept"
-            " swf.replaying swf.starter"
+            " swf.replaying swf.slots swf.starter swf.supervising"
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli command demo _version testing testing.swf",
+            "__init__ __main__ cli command demo swf_options swf.finding swf.verbs swf.looking _version"
+            " testing testing.swf",
         )
     )
     for module in modules.split()
@@ -65,7 +67,7 @@ OUTSIDE = frozenset(module for module, layer in LAYERS.items() if layer >= 3)
 ROOMS = {
     "cloudpickle": frozenset({"serialization"}),
     "multiprocessing": PROCESSES,
-    "subprocess": PROCESSES | {"pictures"},
+    "subprocess": PROCESSES | {"pictures", "swf.child"},
     "os.fork": PROCESSES,
     "os.forkpty": PROCESSES,
     "os.posix_spawn": PROCESSES,

@@ -30,7 +30,7 @@ _USUALLY = {
 
 def tell_death(worker: Worker) -> Trouble:
     """What is known of a worker's end, its last words at the end."""
-    message = f"its worker (pid {worker.pid}) {how_ended(worker)}"
+    message = f"its worker (pid {worker.pid}) {how_ended(worker.status)}"
     if worker.peak:
         message += f"; it had used up to {show_bytes(worker.peak)} of memory"
     words = worker.last_words.strip()
@@ -39,9 +39,8 @@ def tell_death(worker: Worker) -> Trouble:
     return Trouble(message, kind="worker died")
 
 
-def how_ended(worker: Worker) -> str:
-    """How a worker ended, and what that usually means."""
-    status = worker.status
+def how_ended(status: int | None) -> str:
+    """How a process with this exit status (negative: a signal) ended, and what that usually means."""
     if status is None:
         return "left no exit status"
     if status >= 0:

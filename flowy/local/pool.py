@@ -746,4 +746,4 @@ def _load(worker: Worker) -> int:
 def _tell_of_crash(worker: Worker, traceback: str) -> None:
     """Its calls may well succeed elsewhere: then nothing else would tell of it."""
     text = "a worker (pid %d) %s:\n%s"
-    log.warning(text, worker.pid, how_ended(worker), traceback, extra=origin(worker.maker))
+    log.warning(text, worker.pid, how_ended(worker.status), traceback, extra=origin(worker.maker))

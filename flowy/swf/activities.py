@@ -1,10 +1,10 @@
 """Activity tasks of Amazon SWF, run and answered.
 
-Owns: `SWFActivityWorker`: the activities that a worker knows, and for each task its input, its run with
+Owns: `SWFActivityWorker`: the activities that a worker knows, and for each task its input, its
 heartbeats, and its one answer.
 
-May not know: boto3, or workflows. Its neighbours are `remote` (polls) and `flowy.activity` (what an
-activity may say meanwhile).
+May not know: boto3, or workflows. Its neighbours are `remote` (polls), `performing`, which runs an
+activity here, and `slots`, which have it run in processes.
 
 A task gets exactly one kind of answer. What fails on the way to SWF is tried again and never becomes a
 failure of the task; what can't be sent in the end is left to the task's time-outs.
@@ -12,26 +12,26 @@ failure of the task; what can't be sent in the end is left to the task's time-ou
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from flowy import activity as running
 from flowy.config import describe as name_of
-from flowy.errors import CancelRequested, UsageError, describe, format_remote
-from flowy.swf import serialization
+from flowy.errors import UsageError, describe, format_remote
 from flowy.swf.config import CATEGORIES, SWFActivityConfig, TypeKey, type_key
 from flowy.swf.decider import as_store
-from flowy.swf.decisions import DETAILS, REASON, cut
 from flowy.swf.payloads import Payloads, pack, unpack
+from flowy.swf.performing import Activity, Answer, details_text, failed, perform
 from flowy.swf.rates import Backoff
-from flowy.swf.remote import Remote, Tasks
+from flowy.swf.remote import Many, Place, Remote, Tasks
 
 if TYPE_CHECKING:
     from flowy.swf.client import SWFClient
+    from flowy.swf.slots import Slot, Slots
 
 __all__ = ["SWFActivityWorker"]
 
@@ -39,36 +39,24 @@ log = logging.getLogger("flowy.swf")
 
 BEAT = 10.0
 """Seconds between heartbeats where the type of an activity says nothing of them: so cancels arrive."""
-BEAT_DETAILS = 2048
-"""Characters [AWS]."""
+LATE = 1.0
+"""Seconds after which SWF has surely noticed that a time is up."""
 TRIES = 40
 """How often an answer is sent, some ten minutes in all."""
 STORE_TRIES = 6
 
 
-class Activity(NamedTuple):
-    """One that a worker knows."""
-
-    config: SWFActivityConfig
-    func: Callable[..., Any]
-
-
-class Answer(NamedTuple):
-    """What is told of a task: the name of the operation, and its arguments."""
-
-    kind: str
-    """'completed', 'failed' or 'canceled'."""
-    given: Mapping[str, str]
-
-
 class SWFActivityWorker(Remote):
-    """Runs the activities that are registered with it, one at a time, in this process.
+    """Runs the activities that are registered with it: one at a time in this process, or in processes of
+    their own, as `run_forever` is told.
 
     Args:
         payloads: where inputs and results are that are too long for SWF: a folder that all workers see,
             or a store.
         heartbeat: the shortest heartbeat time-out, in seconds, that workflows give where it is not the
             activity's own default: a task does not tell its worker.
+        rerun_on_worker_death: a task whose process dies (`run_forever(processes=…)`) is run again, up to
+            three times in all, before it fails, as on the local engine. False: it fails at once.
 
     >>> worker = SWFActivityWorker()
     >>> worker.register(SWFActivityConfig(default_start_to_close=60), abs, version=1)
@@ -84,12 +72,14 @@ class SWFActivityWorker(Remote):
         *,
         payloads: Payloads | str | os.PathLike[str] | None = None,
         heartbeat: float | None = None,
+        rerun_on_worker_death: bool = True,
     ) -> None:
         if heartbeat is not None and not heartbeat > 0:
             raise UsageError(f"heartbeat is a number of seconds above 0, not {heartbeat!r}")
         self.activities: dict[TypeKey, Activity] = {}
         self.payloads = as_store(payloads)
         self.heartbeat = heartbeat
+        self.rerun_on_worker_death = rerun_on_worker_death
 
     def register(self, config: Any, func: Any, version: Any, name: str | None = None) -> None:
         """Run `func` for tasks of this type from now on.
@@ -120,51 +110,56 @@ class SWFActivityWorker(Remote):
             lambda task: self._answer(client, task),
         )
 
+    def crew(self, place: Place, many: Many, stop: threading.Event, grace: float) -> Slots:
+        """What runs activities in processes."""
+        from flowy.swf.slots import Slots
+
+        polls, _ = self.tasks(*place, stop)
+        return Slots(
+            many.processes,
+            self.activities,
+            polls,
+            lambda task, slot: self._answer(place.client, task, slot),
+            stop,
+            self.break_loop,
+            grace,
+            many.recycling,
+            self.rerun_on_worker_death,
+        )
+
     # ------------------------------------------------------------ one task
 
-    def _answer(self, client: SWFClient, task: Mapping[str, Any]) -> None:
+    def _answer(self, client: SWFClient, task: Mapping[str, Any], slot: Slot | None = None) -> None:
         type = task.get("activityType") or {}
         key = str(type.get("name") or ""), str(type.get("version") or "")
         name = f"{task.get('activityId')} of {(task.get('workflowExecution') or {}).get('workflowId')}"
         try:
-            answer = self._run(client, key, task)
+            answer = self._run(client, key, name, task, slot)
         except OSError as error:  # of the payload store: no fault of the task
             log.error("%s is left to its time-out: %s", name, str(error))
             return
         if answer is not None:
             self._send(client, name, task["taskToken"], answer)
 
-    def _run(self, client: SWFClient, key: TypeKey, task: Mapping[str, Any]) -> Answer | None:
+    def _run(
+        self, client: SWFClient, key: TypeKey, name: str, task: Mapping[str, Any], slot: Slot | None
+    ) -> Answer | None:
         known = self.activities.get(key)
         if known is None:
             log.error("a task came for the activity %s %s, which is not registered here", *key)
-            return _failed(f"the activity {key[0]} {key[1]} is not registered with this worker")
-        beats = Beats(client, task["taskToken"], self._interval(known))
-        try:
-            args, kwargs = self._input(known, task)
-        except OSError:
-            beats.end()
-            raise
-        except Exception as error:
-            beats.end()
-            return _failed(f"the input can't be read: {describe(error)}")
-        running.set_host(beats)
-        try:
-            value = known.func(*args, **kwargs)
-            if inspect.iscoroutine(value):
-                import asyncio
-
-                value = asyncio.run(value)
-        except CancelRequested as error:
-            if beats.cancelled:
-                return Answer("canceled", {"details": cut(str(error), DETAILS)})
-            return _failed(describe(error), format_remote(error))
-        except (Exception, SystemExit) as error:
-            return _failed(describe(error), format_remote(error))
-        finally:
-            running.set_host(None)
-            beats.end()
-        return self._result(known, key, value)
+            return failed(f"the activity {key[0]} {key[1]} is not registered with this worker")
+        with Beats(client, task["taskToken"], self._interval(known), self._ends(known)) as beats:
+            try:
+                text = self._input(task)
+            except OSError:
+                raise
+            except Exception as error:
+                return failed(f"the input can't be read: {describe(error)}")
+            if slot is None:
+                answer: Answer | None = perform(known, text, beats)
+            else:
+                answer = slot.run(key, text, name, beats)
+            return answer and self._packed(key, answer)  # a store may take its time
 
     def _interval(self, known: Activity) -> float:
         said = known.config.defaults.get("defaultTaskHeartbeatTimeout")
@@ -173,25 +168,27 @@ class SWFActivityWorker(Remote):
             limits.append(self.heartbeat)
         return min(limits) / 3 if limits else BEAT
 
-    def _input(self, known: Activity, task: Mapping[str, Any]) -> tuple[Any, Any]:
-        text = task.get("input")
-        if text is None:
-            return (), {}
-        whole = _from_store(lambda: unpack(text, self.payloads))
-        args, kwargs = known.config.deserialize_input(whole)
-        return args, kwargs
+    def _ends(self, known: Activity) -> list[float]:
+        """Seconds after which a task may be over for SWF, if its workflow has given no others."""
+        names = ("defaultTaskStartToCloseTimeout", "defaultTaskScheduleToCloseTimeout")
+        said = [known.config.defaults.get(name) for name in names]
+        return sorted(float(end) + LATE for end in said if end and end != "NONE")
 
-    def _result(self, known: Activity, key: TypeKey, value: Any) -> Answer:
+    def _input(self, task: Mapping[str, Any]) -> str | None:
+        text = task.get("input")
+        return None if text is None else _from_store(lambda: unpack(text, self.payloads))
+
+    def _packed(self, key: TypeKey, answer: Answer) -> Answer:
+        """The answer with a result that may travel."""
+        if answer.kind != "completed":
+            return answer
+        text, what = answer.given["result"], f"the result of {key[0]} {key[1]}"
         try:
-            text = known.config.serialize_result(value)
-            if not isinstance(text, str):
-                raise UsageError(f"serialize_result gives a string, and gave {type(text).__name__}")
-            what = f"the result of {key[0]} {key[1]}"
             return Answer("completed", {"result": _from_store(lambda: pack(text, what, self.payloads))})
         except OSError:
             raise
         except Exception as error:
-            return _failed(describe(error), format_remote(error))
+            return failed(describe(error), format_remote(error))
 
     def _send(self, client: SWFClient, name: str, token: str, answer: Answer) -> None:
         from flowy.swf.client import Refused, Unreachable
@@ -208,31 +205,46 @@ class SWFActivityWorker(Remote):
 
 
 class Beats:
-    """Tells SWF that a task is alive, from a thread of its own, and hears whether it was cancelled."""
+    """Tells SWF that a task is alive, from a thread of its own, and hears whether it was cancelled.
 
-    def __init__(self, client: SWFClient, token: str, interval: float) -> None:
+    Args:
+        interval: seconds between two heartbeats.
+        ends: seconds after its start at which it may be over for SWF, which then is asked.
+    """
+
+    def __init__(
+        self, client: SWFClient, token: str, interval: float, ends: Iterable[float] = ()
+    ) -> None:
         self.cancelled = False
         """A cancel was requested, or the task is over for SWF."""
+        self.over = False
+        """The task is over for SWF: it timed out, or its workflow has ended."""
         self._client = client
         self._token = token
         self._interval = interval
         self._details: str | None = None
-        self._over = threading.Event()
+        self._ended = threading.Event()
+        now = time.monotonic()
+        self._asks = [now + end for end in ends]
         self._thread = threading.Thread(target=self._run, name="flowy-swf-heartbeat", daemon=True)
         self._thread.start()
+
+    def __enter__(self) -> Beats:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
 
     def beat(self, details: Any) -> None:
         """What `flowy.heartbeat` does."""
         if details is not None:
-            text = serialization.dumps(details)
-            if len(text) > BEAT_DETAILS:
-                raise UsageError(
-                    f"the details of a heartbeat have {len(text):,} characters as JSON, and Amazon SWF "
-                    f"takes {BEAT_DETAILS:,}: tell less of it"
-                )
-            self._details = text
+            self.note(details_text(details))
         if self.cancelled:
             raise running.cancelled()
+
+    def note(self, details: str) -> None:
+        """What the next heartbeat says."""
+        self._details = details
 
     def last(self) -> Any:
         """SWF does not tell an attempt of the one before."""
@@ -240,34 +252,32 @@ class Beats:
 
     def end(self) -> None:
         """The task is not running any more; returns when no heartbeat is under way."""
-        self._over.set()
+        self._ended.set()
         self._thread.join()
+
+    def _pause(self) -> float:
+        now = time.monotonic()
+        self._asks = [ask for ask in self._asks if ask > now]
+        return min([self._interval, *(ask - now for ask in self._asks)])
 
     def _run(self) -> None:
         from flowy.swf.client import Refused, Unreachable
 
-        while not self._over.wait(self._interval):
+        while not self._ended.wait(self._pause()):
             try:
                 said = self._client.record_activity_task_heartbeat(self._token, self._details)
             except Refused as error:
-                log.warning("a task that runs here is over for SWF: %s", str(error))
-                self.cancelled = True
-                return
+                if error.kind == "UnknownResourceFault":
+                    log.warning("a task that runs here is over for SWF: %s", str(error))
+                    self.over = self.cancelled = True
+                    return
+                log.error("a heartbeat was refused: %s", str(error))
             except Unreachable as error:
                 log.warning("a heartbeat did not arrive: %s", str(error))
             except Exception:
                 log.exception("a heartbeat could not be sent")
             else:
                 self.cancelled = self.cancelled or bool(said.get("cancelRequested"))
-
-
-def _failed(reason: str, details: str = "") -> Answer:
-    if len(reason) > REASON:
-        details = f"{reason}\n\n{details}"
-    given = {"reason": cut(reason, REASON)}
-    if details:
-        given["details"] = cut(details, DETAILS)
-    return Answer("failed", given)
 
 
 def _from_store(call: Callable[[], str]) -> str:

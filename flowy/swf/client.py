@@ -15,8 +15,10 @@ parser takes 16 ms for 1,000 events, `json` one.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 try:
     import boto3
@@ -40,7 +42,7 @@ except ModuleNotFoundError as error:
 from flowy.errors import FlowyError, UsageError
 from flowy.swf.rates import Rate
 
-__all__ = ["Refused", "S3Payloads", "SWFClient", "Unreachable"]
+__all__ = ["Refused", "S3Payloads", "SWFClient", "Unreachable", "connect"]
 
 READ_TIMEOUT = 70
 """Seconds; SWF holds a poll for 60."""
@@ -179,15 +181,31 @@ class SWFClient:
             self.client = session.client("swf", config=basic.merge(calls).merge(said), **given)
             self.polls = session.client("swf", config=basic.merge(said).merge(never_again), **given)
         self._histories = Rate(HISTORY_RATE, HISTORY_BURST)
+        self._made_by = None if client is not None else (None, config, dict(kwargs or {}))
 
-    def _call(self, operation: str, **given: Any) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One that was made here is made again in another process."""
+        if self._made_by is None:
+            raise UsageError(
+                "a boto3 client can't travel to other processes: give SWFClient(kwargs={…})"
+            )
+        return SWFClient, self._made_by
+
+    def call(self, operation: str, **given: Any) -> Any:
+        """An operation by boto3's name of it; arguments that are None are left out.
+
+        Raises:
+            Refused: SWF said no.
+            Unreachable: there was no answer, also when it was tried again.
+            UsageError: an argument is none that boto3 takes, or AWS is not set up.
+        """
         return _translated(operation, getattr(self.client, operation), given)
 
     # ------------------------------------------------------------ types
 
     def register_domain(self, name: str, retention: int = 7, description: str | None = None) -> Any:
         """RegisterDomain; `retention` is in days."""
-        return self._call(
+        return self.call(
             "register_domain",
             name=name,
             workflowExecutionRetentionPeriodInDays=str(retention),
@@ -208,7 +226,7 @@ class SWFClient:
         default_close_timeout: Any = None,
     ) -> Any:
         """RegisterActivityType; time-outs in seconds or 'NONE'."""
-        return self._call(
+        return self.call(
             "register_activity_type",
             domain=domain,
             name=name,
@@ -236,7 +254,7 @@ class SWFClient:
         default_lambda_role: str | None = None,
     ) -> Any:
         """RegisterWorkflowType; time-outs in seconds or 'NONE'."""
-        return self._call(
+        return self.call(
             "register_workflow_type",
             domain=domain,
             name=name,
@@ -253,17 +271,17 @@ class SWFClient:
     def describe_activity_type(self, domain: str, name: str, version: Any) -> Any:
         """DescribeActivityType."""
         type = {"name": name, "version": str(version)}
-        return self._call("describe_activity_type", domain=domain, activityType=type)
+        return self.call("describe_activity_type", domain=domain, activityType=type)
 
     def describe_workflow_type(self, domain: str, name: str, version: Any) -> Any:
         """DescribeWorkflowType."""
         type = {"name": name, "version": str(version)}
-        return self._call("describe_workflow_type", domain=domain, workflowType=type)
+        return self.call("describe_workflow_type", domain=domain, workflowType=type)
 
     def register_type(self, kind: str, domain: str, name: str, version: str, defaults: Any) -> Any:
         """Register a type, `kind` 'activity' or 'workflow', with SWF's own names of its defaults."""
         operation = f"register_{kind}_type"
-        return self._call(operation, domain=domain, name=name, version=version, **defaults)
+        return self.call(operation, domain=domain, name=name, version=version, **defaults)
 
     # ------------------------------------------------------------ executions
 
@@ -283,7 +301,7 @@ class SWFClient:
         lambda_role: str | None = None,
     ) -> Any:
         """StartWorkflowExecution; time-outs in seconds or 'NONE'."""
-        return self._call(
+        return self.call(
             "start_workflow_execution",
             domain=domain,
             workflowId=str(wid),
@@ -304,7 +322,7 @@ class SWFClient:
         since = {"oldestDate": 0}
         for state in ("open", "closed"):
             operation = f"list_{state}_workflow_executions"
-            found = self._call(operation, startTimeFilter=since, **which)["executionInfos"]
+            found = self.call(operation, startTimeFilter=since, **which)["executionInfos"]
             if found:
                 return str(found[0]["execution"]["runId"])
         return None
@@ -312,7 +330,7 @@ class SWFClient:
     def describe_workflow_execution(self, domain: str, wid: str, run_id: str) -> Any:
         """DescribeWorkflowExecution."""
         execution = {"workflowId": wid, "runId": run_id}
-        return self._call("describe_workflow_execution", domain=domain, execution=execution)
+        return self.call("describe_workflow_execution", domain=domain, execution=execution)
 
     def history(
         self,
@@ -326,7 +344,7 @@ class SWFClient:
         token = None
         while True:
             self._histories.take()
-            page = self._call(
+            page = self.call(
                 "get_workflow_execution_history",
                 domain=domain,
                 execution={"workflowId": wid, "runId": run_id},
@@ -378,7 +396,7 @@ class SWFClient:
             schedule_to_start: seconds after which a task that waits there goes back to the list of the
                 run.
         """
-        return self._call(
+        return self.call(
             "respond_decision_task_completed",
             taskToken=task_token,
             decisions=decisions,
@@ -396,28 +414,55 @@ class SWFClient:
 
     def record_activity_task_heartbeat(self, task_token: str, details: str | None = None) -> Any:
         """RecordActivityTaskHeartbeat."""
-        return self._call("record_activity_task_heartbeat", taskToken=task_token, details=details)
+        return self.call("record_activity_task_heartbeat", taskToken=task_token, details=details)
 
     def respond_activity_task_completed(self, task_token: str, result: str | None = None) -> Any:
         """RespondActivityTaskCompleted."""
-        return self._call("respond_activity_task_completed", taskToken=task_token, result=result)
+        return self.call("respond_activity_task_completed", taskToken=task_token, result=result)
 
     def respond_activity_task_failed(
         self, task_token: str, reason: str | None = None, details: str | None = None
     ) -> Any:
         """RespondActivityTaskFailed."""
-        return self._call(
+        return self.call(
             "respond_activity_task_failed", taskToken=task_token, reason=reason, details=details
         )
 
     def respond_activity_task_canceled(self, task_token: str, details: str | None = None) -> Any:
         """RespondActivityTaskCanceled."""
-        return self._call("respond_activity_task_canceled", taskToken=task_token, details=details)
+        return self.call("respond_activity_task_canceled", taskToken=task_token, details=details)
 
     def close(self) -> None:
         """Close the connections that nobody uses now."""
         for client in (self.client, self.polls):
             client.close()
+
+
+def connect(endpoint_url: str | None = None, region: str | None = None) -> SWFClient:
+    """A client for the command line.
+
+    An endpoint of this machine needs no credentials and no region: where the environment has none, it
+    gets some that mean nothing. Without a URL the environment is asked, as newer versions of boto3 do.
+
+    Raises:
+        UsageError: there is no region, or this is no URL.
+    """
+    for name in ("AWS_ENDPOINT_URL_SWF", "AWS_ENDPOINT_URL"):
+        endpoint_url = endpoint_url or os.environ.get(name) or None
+    given: dict[str, Any] = {"endpoint_url": endpoint_url, "region_name": region}
+    try:
+        local = urlsplit(endpoint_url or "").hostname in ("127.0.0.1", "::1", "localhost")
+        if local and not {"AWS_ACCESS_KEY_ID", "AWS_PROFILE"} & os.environ.keys():
+            given.update(aws_access_key_id="local", aws_secret_access_key="local")
+        if local and region is None and boto3.session.Session().region_name is None:
+            given["region_name"] = "us-east-1"
+        return SWFClient(kwargs=given)
+    except NoRegionError:
+        raise UsageError(
+            "there is no AWS region: give --region, or set AWS_DEFAULT_REGION or a profile"
+        ) from None
+    except (BotoCoreError, ValueError) as error:
+        raise UsageError(f"there can be no client of Amazon SWF: {error}") from None
 
 
 def _named(name: str | None) -> dict[str, str] | None:
@@ -448,6 +493,15 @@ class S3Payloads:
         self.bucket = bucket
         self.prefix = prefix
         self.client = client or boto3.session.Session().client("s3", **(kwargs or {}))
+        self._made_by = None if client is not None else (bucket, prefix, None, dict(kwargs or {}))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One that was made here is made again in another process."""
+        if self._made_by is None:
+            raise UsageError(
+                "a boto3 client can't travel to other processes: give S3Payloads(bucket, kwargs={…})"
+            )
+        return S3Payloads, self._made_by
 
     def put(self, key: str, text: str) -> None:
         """Keep `text` under `key`. Raises `OSError` if the bucket could not be reached or refused."""

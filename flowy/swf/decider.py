@@ -25,7 +25,7 @@ from flowy.swf.history import Event, Incomplete, attributes_of, check_contiguous
 from flowy.swf.kept import KeptRuns, run_key
 from flowy.swf.meanings import apply
 from flowy.swf.payloads import Payloads
-from flowy.swf.remote import Remote, Tasks
+from flowy.swf.remote import Crew, Many, Place, Remote, Tasks
 from flowy.swf.stores import FolderPayloads
 
 if TYPE_CHECKING:
@@ -119,6 +119,21 @@ class SWFWorkflowWorker(Remote):
         own = own_list() if self.kept.count and not stop.is_set() else None
         decider = Decider(self, client, domain, task_list, identity, stop, own)
         return decider.polls, decider.answer
+
+    def crew(self, place: Place, many: Many, stop: threading.Event, grace: float) -> Crew:
+        """What decides in processes."""
+        from flowy.swf.polling import default_identity
+        from flowy.swf.supervising import Supervisor
+
+        given = {
+            "domain": place.domain,
+            "task_list": place.task_list,
+            "swf_client": place.client,
+            "grace": grace,
+            # Each shows as itself, unless a name is given for all.
+            "identity": None if place.identity == default_identity() else place.identity,
+        }
+        return Supervisor(many.processes, self, given, stop, self.break_loop, grace, many.recycling)
 
     def ended(self) -> None:
         """The runs that are kept can't go on without their thread."""

@@ -26,7 +26,7 @@ from flowy.errors import UsageError
 from flowy.swf.client import Refused, Unreachable
 from flowy.swf.rates import Backoff
 
-__all__ = ["GRACE", "Poller", "Worker", "default_identity", "persist"]
+__all__ = ["GRACE", "Poller", "Worker", "default_identity", "persist", "signals"]
 
 log = logging.getLogger("flowy.swf")
 
@@ -159,26 +159,27 @@ class Worker:
         except queue.Empty:
             return None, None
 
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop it; the second one ends the process as it would have."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-        def stop(number: int, frame: Any) -> None:
-            for each, handler in before.items():
-                signal.signal(each, handler)
-            self.stop()
+@contextmanager
+def signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT stop; the second one ends the process as it would have."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-        for number in before:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def stopped(number: int, frame: Any) -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        stop()
+
+    for number in before:
+        signal.signal(number, stopped)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def persist(what: str, call: Callable[[], Any], *, tries: int, most: float = 20.0) -> Any:

@@ -19,8 +19,8 @@ __all__ = ["register_type", "scan"]
 
 def register_type(
     client: Any, domain: str, kind: str, key: tuple[str, str], defaults: Mapping[str, Any]
-) -> None:
-    """Register a type of `kind` 'activity' or 'workflow', if it is not.
+) -> bool:
+    """Register a type of `kind` 'activity' or 'workflow', if it is not; whether it was not.
 
     Raises:
         UsageError: it is registered with other defaults, or deprecated.
@@ -34,7 +34,7 @@ def register_type(
         if error.kind != "TypeAlreadyExistsFault":
             raise
     else:
-        return
+        return True
     found = getattr(client, f"describe_{kind}_type")(domain, *key)
     what = f"the {kind} type {key[0]} {key[1]}"
     if (found.get("typeInfo") or {}).get("status") == "DEPRECATED":
@@ -52,6 +52,7 @@ def register_type(
             f"{what} is registered in the domain {domain} with other defaults, which can't be changed: "
             f"{'; '.join(other)}. Give it another version"
         )
+    return False
 
 
 def scan(

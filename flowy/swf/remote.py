@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from flowy.errors import UsageError
 from flowy.swf.registering import register_type, scan
@@ -21,12 +21,44 @@ from flowy.swf.registering import register_type, scan
 if TYPE_CHECKING:
     from flowy.swf.client import SWFClient
 
-__all__ = ["Remote", "Tasks"]
+__all__ = ["Crew", "Many", "Place", "Recycling", "Remote", "Tasks"]
 
 Tasks = tuple[
     Mapping[str, Callable[[], dict[str, Any]]],  # what is to be polled, by name
     Callable[[dict[str, Any]], None],  # what answers a task
 ]
+
+
+class Place(NamedTuple):
+    """Where tasks come from, and who asks for them."""
+
+    client: SWFClient
+    domain: str
+    task_list: str
+    identity: str
+
+
+class Recycling(NamedTuple):
+    """When a process is replaced, between two tasks; None never."""
+
+    tasks: int | None = None
+    memory: int | None = None
+    """Bytes."""
+
+
+class Many(NamedTuple):
+    """Processes instead of this one."""
+
+    processes: int
+    recycling: Recycling
+
+
+class Crew(Protocol):
+    """What works until it is stopped: in this process, or by others."""
+
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class Remote:
@@ -49,6 +81,10 @@ class Remote:
         self, client: SWFClient, domain: str, task_list: str, identity: str, stop: threading.Event
     ) -> Tasks:
         """What to poll and how to answer."""
+        raise NotImplementedError
+
+    def crew(self, place: Place, many: Many, stop: threading.Event, grace: float) -> Crew:
+        """What works in several processes."""
         raise NotImplementedError
 
     def ended(self) -> None:
@@ -99,6 +135,9 @@ class Remote:
         identity: str | None = None,
         *,
         grace: float | None = None,
+        processes: int | None = None,
+        max_tasks: int | None = None,
+        max_memory: int | None = None,
     ) -> None:
         """Take tasks and answer them until SIGTERM, SIGINT or `stop`; what is in hand is finished.
 
@@ -109,14 +148,21 @@ class Remote:
             register_remote: register the types first.
             identity: how this worker shows in histories; its machine and process by default.
             grace: seconds that polls under way get at the end, 20 by default: SWF may be handing them a
-                task, which else had to wait for its time-out.
+                task, which else had to wait for its time-out. In processes also for what they have in
+                hand.
+            processes: work in so many processes, started clean, instead of in this one: deciders, or a
+                process for each activity that runs, which is killed when SWF has given it up. Those
+                that die are replaced. The client must be made here: `SWFClient(kwargs=…)`.
+            max_tasks, max_memory: replace a process after so many tasks, or when it uses more bytes.
 
         Raises:
-            UsageError: it runs already, or the types can't be registered.
+            UsageError: it runs already, the types can't be registered, or what is registered or the
+                client can't travel to other processes.
             ImportError: boto3 is not installed.
         """
+        many = _many(processes, max_tasks, max_memory)
         client = swf_client or _default_client()
-        from flowy.swf.polling import GRACE, Worker, default_identity
+        from flowy.swf.polling import GRACE, Worker, default_identity, signals
 
         if self._running is not None:
             raise UsageError("this worker runs already: make another one for another thread")
@@ -127,13 +173,18 @@ class Remote:
         if register_remote:
             self.register_remote(client, domain)
         stop = threading.Event()
-        polls, answer = self.tasks(client, domain, task_list, identity or default_identity(), stop)
-        worker = self._running = Worker(
-            dict(polls), answer, stop, self.break_loop, GRACE if grace is None else grace
-        )
+        place = Place(client, domain, task_list, identity or default_identity())
+        grace = GRACE if grace is None else grace
+        crew: Crew
+        if many is None:
+            polls, answer = self.tasks(*place, stop)
+            crew = Worker(dict(polls), answer, stop, self.break_loop, grace)
+        else:
+            crew = self.crew(place, many, stop, grace)
+        self._running = crew
         try:
-            with worker.signals():
-                worker.run()
+            with signals(crew.stop):
+                crew.run()
         finally:
             self._running = None
             self.ended()
@@ -167,6 +218,19 @@ class Remote:
         running = self._running
         if running is not None:
             running.stop()
+
+
+def _many(processes: int | None, tasks: int | None, memory: int | None) -> Many | None:
+    for name, number in (("processes", processes), ("max_tasks", tasks), ("max_memory", memory)):
+        if number is not None and (type(number) is not int or number < 1):
+            raise UsageError(f"{name} is a number from 1 on or None, not {number!r}")
+    if processes is not None:
+        return Many(processes, Recycling(tasks, memory))
+    if tasks is not None or memory is not None:
+        raise UsageError(
+            "max_tasks and max_memory are for processes that can be replaced: give processes="
+        )
+    return None
 
 
 def _default_client() -> SWFClient:
