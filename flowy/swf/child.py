@@ -28,9 +28,10 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flowy.errors import UsageError
+from flowy.local import lineage
 from flowy.local.deaths import how_ended
 
 __all__ = ["Child", "Frame", "Gone", "Wire"]
@@ -190,11 +191,7 @@ class Child:
     def kill(self) -> None:
         """End it at once, with all that descends from it, and clear away."""
         if not self.ended():
-            tree = _descendants(self.pid)
-            _kill_group(self.pid)
-            for process in tree:
-                with contextlib.suppress(Exception):
-                    process.kill()  # checks that the id is still the same process
+            lineage.end(self.pid)
             self.wait(10.0)
         self.close()
 
@@ -267,13 +264,3 @@ def _is_over(pid: int) -> bool:
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _descendants(pid: int) -> list[Any]:
-    """Processes below this one: some may have left its group."""
-    import psutil
-
-    try:
-        return list(psutil.Process(pid).children(recursive=True))
-    except psutil.Error:
-        return []
