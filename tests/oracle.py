@@ -125,7 +125,6 @@ class Graph:
     def __init__(self, code: Generator[list[Node], None, None]) -> None:
         self.code = code
         self.waits: list[Node] | None = []  # what the code waits for; None when it has ended
-        self.returned = False  # the code; what it returned may hold nodes that have not come
         self.stop = False  # the code is to be told that the run is cancelled
         self.time = 0.0
         self.out: list[Command] = []
@@ -154,7 +153,7 @@ class Graph:
                 asker = self.askers[event.name].pop(0)
                 self.finish(asker, "done", self.signals[event.name].pop(0))
         elif isinstance(event, CancelRequested):
-            self.stop = not self.returned
+            self.stop = True
         else:
             node = next(node for node in self.nodes if node.key == event.key)
             if isinstance(event, TaskCompleted):
@@ -318,7 +317,6 @@ class Oracle(Graph):
             ending = yield from self.block(self.program.body)
             if ending is None:
                 ending = Ending((yield from self.value(self.program.result)))
-            self.returned = True
             value = yield from self.look(ending.value)
             if ending.restart:
                 self.end(Restart(value, {"turn": self.turn + 1}))
