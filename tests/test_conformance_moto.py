@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -42,17 +42,17 @@ def missing(case: Case) -> str:
 
 
 @pytest.fixture(scope="module")
-def at_moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Ran]]:
+def at_moto(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Ran]:
+    cases = [case for case in CASES.values() if not missing(case)]
     logging.getLogger("werkzeug").disabled = True
-    server = ThreadedMotoServer(port=0)
+    server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     kwargs = {**KEYS, "endpoint_url": f"http://{host}:{port}"}
     try:
         place = Site(None, lambda: swf.SWFClient(kwargs=kwargs))
-        cases = [case for case in CASES.values() if not missing(case)]
         with contextlib.closing(place.client), contextlib.closing(place):
-            yield sail(
+            return sail(
                 place,
                 cases,
                 KEEPING["full"](),
