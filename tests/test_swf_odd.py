@@ -126,7 +126,8 @@ def test_tasks_that_come_twice_and_tasks_of_what_is_over(place: Site, sent: Coun
 
 
 def test_a_task_that_is_answered_too_late(place: Site, caplog: pytest.LogCaptureFixture) -> None:
-    held = threading.Event()
+    held, started = threading.Event(), threading.Event()
+    runs: list[Any] = []
     given = configured()
     config, _ = given["steps"]
 
@@ -134,12 +135,16 @@ def test_a_task_that_is_answered_too_late(place: Site, caplog: pytest.LogCapture
         def __call__(self, n: int) -> Any:
             if not held.is_set():
                 held.set()
-                time.sleep(1.5)
+                assert started.wait(WAIT)
+                while not any(e["eventType"] == "DecisionTaskTimedOut" for e in place.history(runs[0])):
+                    time.sleep(0.02)
             return super().__call__(n)
 
     place.decider({"steps": (config, Slow)})
     place.activities({"inc": inc})
     late = swf.SWFWorkflowStarter(DOMAIN, "steps", 1, place.client, task_duration=1)(2)
+    runs.append(late)
+    started.set()
     assert late.wait(WAIT) == 2
     assert "too late" in caplog.text
     types = Counter(event["eventType"] for event in place.history(late))
