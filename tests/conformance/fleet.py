@@ -60,11 +60,13 @@ class Here:
         self._client.request_cancel_workflow_execution(domain=DOMAIN, workflowId=self._name)
 
     def _children(self) -> list[str]:
-        found = self._client.list_open_workflow_executions(
+        pages = self._client.get_paginator("list_open_workflow_executions").paginate(
             domain=DOMAIN, startTimeFilter={"oldestDate": 0}
-        )["executionInfos"]
-        ids = [each["execution"]["workflowId"] for each in found]
-        return [wid for wid in ids if wid.startswith(f"{self._name}-")]
+        )
+        ids = [each["execution"]["workflowId"] for page in pages for each in page["executionInfos"]]
+        mine = [wid for wid in ids if wid.startswith(f"{self._name}-")]
+        assert mine, f"{self._name} has no open children"
+        return mine
 
     def terminate_children(self) -> None:
         for wid in self._children():
