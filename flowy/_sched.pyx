@@ -1423,10 +1423,10 @@ cdef class Run:
             elif self.code_done and not self.ended and self.may_end():
                 self.conclude()
             elif self.code_done and not self.ended and self.cancel_pending:
-                if self.exception is None:           # the code is over: what it returned is waited for
-                    self.exception = asked_to_cancel()
+                self.cancel_pending = False
                 self.linger = False
-                self.conclude()
+                if not self.may_end():              # it waits for results in what it returned
+                    self.exception = asked_to_cancel()
             else:
                 break
         return 0
@@ -3180,7 +3180,8 @@ cdef class Run:
             self.signals_kept.setdefault(name, deque()).append(value)
 
     def request_cancel(self, double time=0.0):
-        """The event that somebody asked the run to cancel: raised where the code waits."""
+        """The event that somebody asked the run to cancel: raised where the code waits. Where it has
+        ended, and results in what it returned are not known, the run ends with it."""
         if self.closed or self.ended:
             return
         self.tick(time)

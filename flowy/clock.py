@@ -27,7 +27,8 @@ def now() -> datetime:
     from datetime import datetime, timezone  # here, because `import flowy` should be quick
 
     run = current()
-    return datetime.fromtimestamp(_time.time() if run is None else run.time, timezone.utc)
+    here = None if run is None or run.is_plain else run  # without events time would stand
+    return datetime.fromtimestamp(_time.time() if here is None else here.time, timezone.utc)
 
 
 def timer(seconds: float) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from flowy import swf
@@ -69,11 +69,11 @@ def workflow_config(**given: Any) -> swf.SWFWorkflowConfig:
 class Site:
     """A domain with its workers."""
 
-    def __init__(self, local: LocalSWF, make_client: Callable[[], swf.SWFClient]) -> None:
+    def __init__(self, local: Any, make_client: Callable[[], swf.SWFClient]) -> None:
         self.local = local
         self.make_client = make_client
         self.client = make_client()
-        self.client.register_domain(DOMAIN)
+        self.client.register_domain(DOMAIN, retention=90)  # a virtual clock may jump far
         self.deciders: list[swf.SWFWorkflowWorker] = []
         self._workers: list[Any] = []
         self._threads: list[threading.Thread] = []
@@ -83,24 +83,35 @@ class Site:
         self,
         workflows: Mapping[str, tuple[swf.SWFWorkflowConfig, Any]],
         keep: KeptRuns | None = None,
+        *,
+        beginning: bool = True,
         **given: Any,
     ) -> swf.SWFWorkflowWorker:
         worker = swf.SWFWorkflowWorker(keep=KeptRuns() if keep is None else keep, strict=True, **given)
         for name, (config, factory) in workflows.items():
             worker.register(config, factory, 1, name)
         self.deciders.append(worker)
-        self._run(worker, DECIDERS)
+        if beginning:
+            self.begin(worker)
         return worker
+
+    def begin(self, worker: swf.SWFWorkflowWorker) -> None:
+        """Let a decider that was made without begin, now that all is registered with it."""
+        self._run(worker, DECIDERS)
 
     def activities(
         self,
-        functions: Mapping[str, Any],
+        functions: Mapping[str, Any] | Iterable[tuple[str, swf.SWFActivityConfig, Any]],
         config: swf.SWFActivityConfig | None = None,
         **given: Any,
     ) -> swf.SWFActivityWorker:
+        """Functions by name, all of one configuration; or each with its own."""
         worker = swf.SWFActivityWorker(**given)
-        for name, function in functions.items():
-            worker.register(config or activity_config(), function, 1, name)
+        if isinstance(functions, Mapping):
+            config = config or activity_config()
+            functions = [(name, config, function) for name, function in functions.items()]
+        for name, each, function in functions:
+            worker.register(each, function, 1, name)
         self._run(worker, ACTIVITIES)
         return worker
 
@@ -120,9 +131,16 @@ class Site:
         self._threads.append(thread)
         thread.start()
 
-    def start(self, name: str, *args: Any, **given: Any) -> Any:
-        starter = swf.SWFWorkflowStarter(DOMAIN, name, 1, self.client, **given)
-        return starter(*args)
+    def start(
+        self,
+        name: str,
+        *args: Any,
+        wid: str | None = None,
+        payloads: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        starter = swf.SWFWorkflowStarter(DOMAIN, name, 1, self.client, wid=wid, payloads=payloads)
+        return starter(*args, **kwargs)
 
     def history(self, run: Any) -> list[dict[str, Any]]:
         return list(self.client.history(DOMAIN, run.workflow_id, run.run_id))

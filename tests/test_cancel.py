@@ -198,3 +198,36 @@ def test_a_run_that_has_returned_can_be_cancelled(
             run.result(LONG)
         assert run.status == "cancelled"
         assert eventually(lambda: lines(path) == ["x", "cleaned up"])
+
+
+class Hears:
+    """Waits for what never comes, in its code or in what it returned."""
+
+    def __call__(self, waits: bool) -> Any:
+        never = flowy.signal("never")
+        return flowy.wait(never) if waits else [never]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_sub_workflow_that_is_cancelled(waits: bool) -> None:
+    class Parent:
+        def __init__(self, sub: Callable[..., Any]) -> None:
+            self.sub = sub
+
+        def __call__(self) -> Any:
+            child = self.sub(waits)
+            flowy.sleep(0)
+            flowy.cancel(child)
+            return outcome(child)
+
+    w = flowy.LocalWorkflow(Parent, executor="inline")
+    w.conf_workflow("sub", flowy.LocalWorkflow(Hears))
+    assert isinstance(w.run(), flowy.TaskCancelled)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_run_that_is_asked_to_cancel(waits: bool) -> None:
+    run = flowy.LocalWorkflow(Hears, executor="inline").start(waits)
+    run.cancel()
+    with pytest.raises(flowy.CancelRequested):
+        run.result(LONG)

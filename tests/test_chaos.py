@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaos import drivers, interrupts, threads
+from chaos import drivers, interrupts, swf, threads
 
 SLOW_MACHINE = 20.0  # seconds
 
@@ -21,6 +21,12 @@ def test_interrupts_at_some_moments() -> None:
 
 def test_killed_drivers() -> None:
     assert drivers.kill(0.07, SLOW_MACHINE)["kills"] == 7
+
+
+def test_killed_deciders_and_activity_workers() -> None:
+    figures = swf.kill(0.05, waves=8)
+    assert figures["kills"] == 10
+    assert figures["runs"] >= swf.AT_A_TIME  # type: ignore[operator]
 
 
 def test_starts_beside_threads() -> None:

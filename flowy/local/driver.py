@@ -60,6 +60,7 @@ class Execution:
     __slots__ = (
         "asked",
         "asked_by",
+        "cancel_asked",
         "children",
         "context",
         "depth",
@@ -100,6 +101,8 @@ class Execution:
         self.children: set[Execution] = set()
         """Those of them that have started."""
         self.run: _sched.Run | None = None
+        self.cancel_asked = False
+        """Its parent has cancelled it."""
 
     @property
     def id(self) -> str:
@@ -433,6 +436,7 @@ class Driver:
         owner: Execution = run.owner
         for child in owner.children:
             if child.asked_by is run and child.node == node and child.run is not None:
+                child.cancel_asked = True
                 child.run.request_cancel(time.time())
                 return
         name = run.name_of(node)
@@ -672,7 +676,11 @@ class Driver:
         else:
             assert exception is not None
             node = execution.node
-            failure = Failure.of(exception, key=parent.key_of(node), name=parent.name_of(node))
+            key, name = parent.key_of(node), parent.name_of(node)
+            if execution.cancel_asked and isinstance(exception, CancelRequested):
+                failure = Failure("by the workflow", key=key, name=name, kind="cancelled")
+            else:
+                failure = Failure.of(exception, key=key, name=name)
             parent.fail_node(node, failure, time.time())
 
     def _leave(self, execution: Execution) -> None:

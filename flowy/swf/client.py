@@ -343,19 +343,31 @@ class SWFClient:
         """The events of an execution, page by page, no faster than AWS lets an account read."""
         token = None
         while True:
-            self._histories.take()
-            page = self.call(
-                "get_workflow_execution_history",
-                domain=domain,
-                execution={"workflowId": wid, "runId": run_id},
-                maximumPageSize=page_size,
-                nextPageToken=token,
-                reverseOrder=reverse_order or None,
-            )
+            page = self.history_page(domain, wid, run_id, token, reverse_order, page_size)
             yield from page.get("events") or ()
             token = page.get("nextPageToken")
             if not token:
                 return
+
+    def history_page(
+        self,
+        domain: str,
+        wid: str,
+        run_id: str,
+        token: str | None = None,
+        reverse_order: bool = False,
+        page_size: int = PAGE,
+    ) -> Any:
+        """GetWorkflowExecutionHistory: one page, no faster than AWS lets an account read."""
+        self._histories.take()
+        return self.call(
+            "get_workflow_execution_history",
+            domain=domain,
+            execution={"workflowId": wid, "runId": run_id},
+            maximumPageSize=page_size,
+            nextPageToken=token,
+            reverseOrder=reverse_order or None,
+        )
 
     # ------------------------------------------------------------ decision tasks
 

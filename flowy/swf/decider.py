@@ -163,6 +163,10 @@ class SWFWorkflowWorker(Remote):
         if not events:
             raise Incomplete("the decision task has no events")
         started = int(task.get("startedEventId") or events[-1]["eventId"])
+        while events and events[-1]["eventId"] > started:
+            events.pop()  # came while the history was read: of the next task
+        if not events:
+            raise Incomplete(f"the decision task has no events up to its own, {started}")
         workflow = self._find(task, events)
         if workflow is None:
             return self._put_off(task, events, started)

@@ -36,6 +36,8 @@ STICKY = 10
 """Seconds that a task waits for this process."""
 READS = 8
 """How often a history is read that is not whole yet: reads are eventually consistent [AWS]."""
+PAGE_TRIES = 4
+"""How often a page is asked for, beside what the SDK does."""
 TRIES = 6
 """How often a call is made that gets no answer, beside what the SDK does."""
 _CLOSING = frozenset(
@@ -141,14 +143,18 @@ class Decider:
         name, token = run_key(task)[0], task.get("nextPageToken")
         events = list(task.get("events") or ())
         while token:
-            try:
-                page = self._client.poll_for_decision_task(
+
+            def ask(token: str = token) -> Any:
+                return self._client.poll_for_decision_task(
                     self._domain,
                     task["polled"],
                     self._identity,
                     next_page_token=token,
                     start_at_previous=task["polled"] == self._own,
                 )
+
+            try:
+                page = persist(f"a page of {name}", ask, tries=PAGE_TRIES, most=1.0)
             except (Refused, Unreachable) as error:
                 log.warning("a page of %s did not come, its history is read: %s", name, str(error))
                 return self._read(task)
@@ -159,7 +165,8 @@ class Decider:
     def _read(self, task: dict[str, Any]) -> dict[str, Any]:
         """The task with its whole history, up to its own start."""
         started = int(task.get("startedEventId") or 0)
-        known = {event["eventId"]: event for event in task.get("events") or ()}
+        events = task.get("events") or ()
+        known = {event["eventId"]: event for event in events if event["eventId"] <= started}
         backoff = Backoff(0.05, 2.0)
         for _ in range(READS):
             try:
@@ -176,10 +183,22 @@ class Decider:
         )
 
     def _up_to(self, task: Task, started: int) -> Iterator[dict[str, Any]]:
-        for event in self._client.history(self._domain, *run_key(task)):
-            if event["eventId"] > started:
+        """The events of the history up to one. A page that did not come is asked for again, not all
+        before it: of a long history one page or another fails each time."""
+        key, token = run_key(task), None
+        while True:
+
+            def ask(token: str | None = token) -> Any:
+                return self._client.history_page(self._domain, *key, token)
+
+            page = persist(f"a page of {key[0]}", ask, tries=PAGE_TRIES, most=1.0)
+            for event in page.get("events") or ():
+                if event["eventId"] > started:
+                    return
+                yield event
+            token = page.get("nextPageToken")
+            if not token:
                 return
-            yield event
 
     def _respond(self, task: Task, decisions: Decisions) -> None:
         given: dict[str, Any] = {"exec_context": decisions.context}

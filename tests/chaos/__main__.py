@@ -9,9 +9,9 @@ import argparse
 import signal
 import sys
 
-from chaos import drivers, framework, interrupts, malice, soak, threads, workers
+from chaos import drivers, framework, interrupts, malice, soak, swf, threads, workers
 
-MODULES = (interrupts, drivers, threads, workers, malice, soak)
+MODULES = (interrupts, drivers, threads, workers, malice, swf, soak)
 LONG = frozenset({"soak"})
 """Those that run only when they are named."""
 
