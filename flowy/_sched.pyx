@@ -3474,7 +3474,7 @@ cdef class Tracer:
         if failed:
             r.outcome = OUTCOMES.get(value.kind, 2)
             if len(self.errors) < TOLD:
-                self.errors[row] = str(value.message)
+                self.errors[row] = value.story
         elif row < SHOWN:
             self.values[row] = repr(value) if is_atom(value) else type(value).__name__
         if r.kind == 1:

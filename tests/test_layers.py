@@ -33,7 +33,7 @@ LAYERS = {
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
             " swf.serialization"
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
-            " trace.mermaid trace.record trace.trace",
+            " trace.mermaid trace.page trace.page.facts trace.page.packing trace.record trace.trace",
             "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
             " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
