@@ -17,7 +17,7 @@ find = $(shell for p in $(2); do \
 pyenv = $(wildcard $(or $(shell pyenv root 2>/dev/null),$(HOME)/.pyenv)/versions/$(1)*/bin/python)
 PYTHON ?= $(call find,sys.version_info.minor >= 10,python3 $(VERSIONS:%=python%) $(call pyenv,3.1))
 
-.PHONY: help demo test test-all test-long pytest chaos soak lint docs docs-tables bench clean $(VERSIONS:%=test-%)
+.PHONY: help demo test test-all test-long pytest chaos soak lint docs docs-tables docs-pictures bench clean $(VERSIONS:%=test-%)
 .NOTPARALLEL:
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make lint       ruff, mypy --strict, stubtest'
 	@echo 'make docs       the examples in docstrings and docs/, run'
 	@echo 'make docs-tables  the tables of docs/swf-service.md, made from the tests'
+	@echo 'make docs-pictures  the screenshots in docs/pictures, by a headless Chromium'
 	@echo 'make bench      the benchmarks; some of them: make bench BENCH="--bench engine"'
 	@echo 'make clean      remove what was built, the environments too'
 
@@ -70,6 +71,9 @@ docs: $(DEV)
 
 docs-tables: $(DEV)
 	cd tests && '$(abspath $(RUN))' -m swf_table
+
+docs-pictures: $(DEV)
+	cd tests && '$(abspath $(RUN))' -m page_pictures
 
 # asv keeps what it knows of the machine in the home directory: here that is .asv, where results go too.
 bench: $(VENV)/.flowy $(VENV)/.bench

@@ -1,8 +1,8 @@
 """How quick the page of a trace is: `python -m benchmarks.page [TASKS …]`.
 
-Owns: for 10, 10,000 and 1,000,000 tasks the time to write the page and its size; and in a headless Chromium
-the times until something is painted, until the timeline is drawn, and from a turn of the wheel to the frame
-that shows it, near and far. On a machine without a graphics card, as here, all is drawn by the processor.
+Owns: for 10, 10,000 and 1,000,000 tasks the time to write the page and its size; and in a headless
+Chromium the times until something is painted, until the timeline is drawn, and from a turn of the wheel
+to the frame that shows it, far and near. It has no graphics card: all is drawn by the processor.
 
 May not know how the page is made. Its neighbour is `docs/trace.md`, which states what this printed.
 """
@@ -20,8 +20,8 @@ from flowy import pictures
 from flowy.trace import Trace
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-from browser import browser, opened  # noqa: E402
-from page_pictures import large  # noqa: E402
+from browser import browser, opened
+from page_pictures import large
 
 SIZES = (10, 10_000, 1_000_000)
 ROUNDS = 20
@@ -31,8 +31,13 @@ ZOOMS = """async (rounds) => {
     for (let i = 0; i < rounds; i++) {
         const at = { clientX: box.left + box.width * (0.3 + 0.02 * i), clientY: box.top + 40 };
         const began = performance.now();
-        bars.dispatchEvent(new WheelEvent("wheel", { ...at, deltaY: i % 2 ? 160 : -200, ctrlKey: true, cancelable: true }));
-        await new Promise((go) => requestAnimationFrame(() => { const c = new MessageChannel(); c.port1.onmessage = go; c.port2.postMessage(0); }));
+        const turn = { deltaY: i % 2 ? 160 : -200, ctrlKey: true, cancelable: true };
+        bars.dispatchEvent(new WheelEvent("wheel", { ...at, ...turn }));
+        await new Promise((go) => requestAnimationFrame(() => {
+            const behind = new MessageChannel();  // a message comes after the frame
+            behind.port1.onmessage = go;
+            behind.port2.postMessage(0);
+        }));
         times.push(performance.now() - began);
     }
     return times;

@@ -73,7 +73,9 @@ def add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--workers", type=positive, metavar="N", help="default: as the workflow says")
     run.add_argument("--executor", choices=["processes", "threads", "inline"])
     run.add_argument(
-        "--trace", metavar="FILE", help="write what was done: .svg, .dot, .mmd, .chrome.json, or .json"
+        "--trace",
+        metavar="FILE",
+        help="write what was done: .html, .svg, .dot, .chrome.json, .json …",
     )
     run.add_argument("workflow", metavar="WORKFLOW", help="module:name, or file.py:name")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="its input")
@@ -89,7 +91,9 @@ def add_trace(trace: argparse.ArgumentParser) -> None:
     for command in (show, convert, summary, predict):
         command.add_argument("file", metavar="FILE", help="a trace, as .json")
         command.set_defaults(run=run_trace)
-    convert.add_argument("target", metavar="TARGET", help=".svg, .dot, .mmd, .chrome.json, or .json")
+    convert.add_argument(
+        "target", metavar="TARGET", help=".html, .svg, .dot, .mmd, .chrome.json, or .json"
+    )
     predict.add_argument(
         "--workers", type=positive, nargs="+", default=[1, 2, 4, 8, 16, 32, 64], metavar="N"
     )

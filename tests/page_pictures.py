@@ -71,17 +71,15 @@ def check(order: int) -> int:
     return order
 
 
-def render(order: int) -> int:
-    """Fails at the first try of one order."""
-    nap(0.06)
-    mark = Path(tempfile.gettempdir()) / f"rendered-{order}"
-    if order == 1 and not mark.exists():
-        mark.touch()
-        raise OSError("the printer is busy")
-    return order
+def small(folder: Path) -> Trace:
+    def render(order: int) -> int:
+        nap(0.06)
+        mark = folder / f"rendered-{order}"
+        if order == 1 and not mark.exists():
+            mark.touch()
+            raise OSError("the printer is busy")
+        return order
 
-
-def small() -> Trace:
     invoice = LocalWorkflow(Invoice)
     invoice.conf_activity("render", render, retry=Retry(attempts=2))
     invoice.conf_activity("sign", lambda order: nap(0.05))
@@ -91,8 +89,10 @@ def small() -> Trace:
     w.conf_activity("check", check)
     w.conf_workflow("invoice", invoice)
     w.conf_activity("report", lambda orders, invoices: nap(0.07))
-    with tempfile.TemporaryDirectory() as folder:
-        w.run(_wait=True, _trace=Path(folder) / "trace.json")
+    with w:
+        w.run(_wait=True)  # workers take a moment to start
+        (folder / "rendered-1").unlink()
+        w.run(_wait=True, _trace=folder / "trace.json")
     assert w.trace is not None
     return w.trace
 
@@ -165,11 +165,21 @@ def panel(name: str) -> Callable[[Page], None]:
     return act
 
 
+def near(page: Page) -> None:
+    """The end of the run, near enough to see single tasks, and one of them."""
+    find("merge-0.3-0")(page)
+    for _ in range(7):
+        page.locator("#zoom-in").click()
+    page.evaluate("document.getElementById('bars').focus()")
+    page.keyboard.press("p")
+    panel("Names")(page)
+
+
 SHOTS: list[tuple[str, str, str, dict[str, int], Callable[[Page], None]]] = [
     ("small-light", "small", "light", WIDE, panel("Graph")),
     ("small-dark", "small", "dark", WIDE, find("is:failed")),
     ("large-light", "large", "light", WIDE, panel("Critical path")),
-    ("large-dark", "large", "dark", WIDE, panel("Graph")),
+    ("large-dark", "large", "dark", WIDE, near),
     ("narrow", "small", "light", NARROW, panel("Graph")),
 ]
 
@@ -195,7 +205,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="flowy-pictures-") as name:
         folder = Path(name)
-        pictures.write(small(), folder / "small.html")
+        pictures.write(small(folder), folder / "small.html")
         pictures.write(large(), folder / "large.html")
         with browser(folder / "chromium", timezone_id="UTC", locale="en-GB") as context:
             take(context, folder)

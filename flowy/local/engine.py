@@ -228,9 +228,10 @@ class LocalWorkflow:
 
         Args:
             _wait: at the end also wait for the calls that the value does not need.
-            _trace: True: draw what was done, and open the picture. A file: write it there, in the form
-                that its ending tells: `.svg` (drawn by Graphviz), `.dot`, `.mmd`, `.chrome.json` (for
-                Perfetto), or `.json`, the trace itself. Also where the run fails. See `trace`.
+            _trace: True: make a page of what was done, and open it. A file: write it there, in the form
+                that its ending tells: `.html`, `.svg` (drawn by Graphviz), `.dot`, `.mmd`,
+                `.chrome.json` (for Perfetto), or `.json`, the trace itself. Also where the run fails.
+                See `trace`.
 
         Raises:
             UsageError: the configuration does not fit, or flowy was misused in the workflow.

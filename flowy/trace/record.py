@@ -77,6 +77,7 @@ class Task(NamedTuple):
     outcome: str
     """'completed', 'failed', 'timed out', 'cancelled', 'worker died'; 'open': its run ended first."""
     error: str
+    """What it failed with, and below that the traceback from where it ran, as `str` of a `TaskError`."""
     value: str
     """Its result in short, where it was kept."""
     argument_bytes: int

@@ -1,10 +1,10 @@
 """A trace as one HTML page: timeline, graph, critical path, errors. It needs no network and no server.
 
-Owns: `html`, which puts the page together, and its Content-Security-Policy: nothing may be loaded, and no
-script or style runs but those two whose hashes stand in it.
+Owns: `html`, which puts the page together, and its Content-Security-Policy: nothing may be loaded, and
+no script or style runs but those two whose hashes stand in it.
 
-May not know: engines; what is shown (that is in the `.js` files beside it) and how the numbers get there:
-neighbours are `facts`, small and readable, and `packing`, the columns as compressed bytes.
+May not know: engines; what is shown (that is in the `.js` files beside it) and how the numbers get
+there: neighbours are `facts`, small and readable, and `packing`, the columns as compressed bytes.
 
 Laws: nothing that comes from a run stands in the page as HTML. Names, values and errors are in blocks of
 data that no browser runs, and the scripts put them on the screen as text only. The scripts are plain

@@ -1,7 +1,7 @@
 """What the page shows before it has read the columns, and what Python reckons better than a browser.
 
-Owns: `collect`: names, summary, critical path, waits, boxes of the graph; `clean` and `as_script`, which make
-texts of a run harmless.
+Owns: `collect`: names, summary, critical path, waits, boxes of the graph; `clean` and `as_script`, which
+make texts of a run harmless.
 
 May not know: how any of it is shown. Neighbours: `analysis` and `graph`, whose results these are.
 """
@@ -24,6 +24,8 @@ LONGEST_NAME = 120
 """Characters of a name that are shown."""
 MOST_ROWS = 1000
 """Of a table."""
+SHORT = 1e-6
+"""Seconds below which tasks may not have been timed by themselves; see `Trace.exact`."""
 MOST_STEPS = 5000
 """Of the critical path that are listed."""
 MOST_BOXES = 300
@@ -46,19 +48,20 @@ def collect(trace: Trace) -> Facts:
     began, ended = analysis.span(c)
     counts = Counter(c.outcome)
     drawing, flat = _graph(c)
+    rows = analysis.summary(c)
     record = {
         "title": clean(c.runs[0].name if c.runs else "", LONGEST_NAME) or "workflow",
         "began": _number(began),
         "seconds": _number(ended - began),
         "workers": trace.workers or len(set(c.worker) - {0}),
-        "exact": trace.exact,
+        "exact": trace.exact or all(row.mean >= SHORT or not row.total for row in rows),
         "tasks": len(c),
         "outcomes": [counts[i] for i in range(len(OUTCOMES))],
         "retries": sum(x - 1 for x in c.attempts if x > 1),
         "kinds": KINDS,
         "outcomeNames": OUTCOMES,
         "names": [clean(name, LONGEST_NAME) for name in c.names],
-        "summary": [[c.numbers[row.name], *map(_number, row[1:])] for row in analysis.summary(c)[:MOST_ROWS]],
+        "summary": [[c.numbers[row.name], *map(_number, row[1:])] for row in rows[:MOST_ROWS]],
         "path": _path(c),
         "waits": [
             [clean(w.name, LONGEST_NAME), clean(w.line, LONGEST_NAME), w.times, _number(w.seconds)]
@@ -78,7 +81,9 @@ def _path(c: Columns) -> dict[str, Any]:
         "rows": [task.number for task in path.tasks[:MOST_STEPS]],
         "tasks": len(path.tasks),
         "seconds": _number(path.seconds),
-        "names": [[c.numbers[n], _number(s), steps[n]] for n, s in list(path.by_name.items())[:MOST_ROWS]],
+        "names": [
+            [c.numbers[n], _number(s), steps[n]] for n, s in list(path.by_name.items())[:MOST_ROWS]
+        ],
     }
 
 

@@ -142,6 +142,15 @@ class Graph {
     this.box.querySelector(".picture")?.remove();
     this.box.append(this.picture);
     this.fitView();
+    byId("graph-hint").textContent = this.explanation();
+  }
+
+  // What is drawn, and what can be done with it.
+  explanation() {
+    const { run } = this, waits = [...this.arrows.keys()].some((key) => key % 2);
+    const grouped = run.flat ? "One box for each name, since there are too many groups to look at."
+      : this.boxes.length < run.n ? "Tasks of the same name that depend on the same are one box: click it to see them." : "";
+    return [grouped, waits ? "Dashed: the code had waited for it." : ""].join(" ");
   }
 
   drawFrame(frame, group, x, y) {
@@ -225,11 +234,11 @@ class Graph {
   fitView() {
     const { width, height } = this.size, room = this.box.clientWidth;
     const wide = Math.max(Math.min(COMFORT, (room - 32) / width), READABLE);
-    const tall = Math.max(180, Math.min(TALLEST_GRAPH, height * wide + 48));
+    const tall = Math.max(180, Math.min(TALLEST_GRAPH, height * wide + 32));
     this.box.style.height = `${tall}px`;
-    this.scale = Math.max(0.02, Math.min(wide, (tall - 40) / height)) || 1;
+    this.scale = Math.max(0.02, Math.min(wide, (tall - 24) / height)) || 1;
     this.x = Math.max(16, (room - width * this.scale) / 2); // what is too wide begins at the left
-    this.y = (tall - height * this.scale) / 2;
+    this.y = Math.max(6, (tall - height * this.scale) / 2 - 6);
     this.move();
   }
 

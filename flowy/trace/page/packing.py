@@ -5,10 +5,10 @@ Owns: `pack`: which column has which type and coding, and the texts beside them.
 May not know: what is drawn. Its neighbour is `record`, whose columns these are.
 
 A column is an array of the narrowest type that holds it. What grows evenly is coded as differences
-(modulo 2³²), and positions of other tasks as the distance to them, since small numbers compress well. All
-columns are one zlib stream in base64: some 8 bytes a task with one dependency. Times are whole ticks of
-100 ns from the first one on, the precision that a time of day has in a trace; where a run is so long that
-32 bits don't hold them, they are doubles.
+(modulo 2³²), and positions of other tasks as the distance to them, since small numbers compress well.
+All columns are one zlib stream in base64: some 9 bytes a task with one dependency. Times are whole ticks
+of 100 ns from the first one on, the precision that a time of day has in a trace; where a run is so long
+that 32 bits don't hold them, they are doubles.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class _Stream:
 
 
 def pack(c: Columns, began: float, boxes: Sequence[int]) -> Packed:
-    """The columns of a trace whose first time is `began`; `boxes` has for each task its box in the graph."""
+    """The columns of a trace whose first time is `began`; `boxes`: each task's in the graph."""
     stream = _Stream()
     for name in ("name", "run", "worker", "attempts", "kind", "outcome"):
         stream.add(name, narrow(getattr(c, name)))
