@@ -21,6 +21,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from flowy.trace.page.facts import clean
@@ -109,10 +110,8 @@ def _add_times(stream: _Stream, c: Columns, began: float) -> None:
 
 
 def _ticks(seconds: list[float]) -> list[int]:
-    most = UNKNOWN - 1
-    return [
-        min(most, round(t / TICK)) if 0 <= t < math.inf else 0 if t < 0 else UNKNOWN for t in seconds
-    ]
+    longest = (UNKNOWN - 1) * TICK
+    return [int(t / TICK + 0.5) if 0 <= t < longest else 0 if t < 0 else UNKNOWN for t in seconds]
 
 
 def narrow(values: Sequence[int]) -> array[int]:
@@ -131,12 +130,7 @@ def differences(values: Sequence[int]) -> array[int]:
     >>> differences([5, 6, 4]).tolist()
     [5, 1, 4294967294]
     """
-    before = 0
-    made = array("I", bytes(4 * len(values)))
-    for i, x in enumerate(values):
-        made[i] = (x - before) & _MASK
-        before = x
-    return made
+    return array("I", [(b - a) & _MASK for a, b in zip(chain((0,), values), values, strict=False)])
 
 
 def _rounded(values: array[float]) -> array[float]:
