@@ -40,7 +40,8 @@ LAYERS = {
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf local.tracing"
+            " local.large local.segments local.shelf local.tracing local.watch"
+            " progress progress.counts progress.others progress.reporter progress.terminal progress.text"
             " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
             " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
             " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"
@@ -72,6 +73,8 @@ ROOMS = {
     "os.posix_spawnp": PROCESSES,
     "os.popen": PROCESSES,
     "os.system": PROCESSES,
+    "IPython": frozenset({"progress.others"}),
+    "rich": frozenset({"progress.terminal"}),
     "sqlite3": frozenset({"testing.swf.statefile"}),
     "boto3": frozenset({"swf.client"}),
     "botocore": frozenset(

@@ -48,6 +48,7 @@ from flowy.options import PLAIN, Options, make_options
 if TYPE_CHECKING:
     from concurrent import futures
 
+    from flowy.progress import Choice as ProgressChoice
     from flowy.trace import Trace
 
 TraceChoice = bool | str | os.PathLike[str]
@@ -72,6 +73,34 @@ class Usage(NamedTuple):
     busy: float
     workers: int
     tasks: int
+
+
+class Asked(NamedTuple):
+    """What was asked of one run besides its value."""
+
+    wait: bool
+    path: str | os.PathLike[str] | None
+    """Where its picture goes; None with a tracer: to be opened."""
+    tracer: _sched.Tracer | None
+    progress: ProgressChoice
+
+    @classmethod
+    def check(cls, wait: bool, trace: Any, progress: Any) -> Asked:
+        """Raises `UsageError` for what can't be done."""
+        if progress is not False:
+            from flowy.progress import check_choice
+
+            check_choice(progress)
+        if not trace:
+            return cls(wait, None, None, progress)
+        from flowy import pictures  # only here: most runs have no picture
+
+        path = None if isinstance(trace, bool) else trace
+        if path is not None:
+            if not isinstance(path, (str, os.PathLike)):
+                raise UsageError(f"_trace is True or the name of a file, not {path!r}")
+            pictures.check_target(path)
+        return cls(wait, path, _sched.Tracer(), progress)
 
 
 class LocalWorkflow:
@@ -217,13 +246,20 @@ class LocalWorkflow:
         if unknown:
             raise UsageError(
                 f"unknown option {', '.join(unknown)}: names that start with an underscore are options "
-                "of the run; there are _wait and _trace"
+                "of the run; there are _wait, _trace and _progress"
             )
         made: dict[int, Plan] = {}
         self._plan(made)
         return made
 
-    def run(self, *args: Any, _wait: bool = False, _trace: TraceChoice = False, **kwargs: Any) -> Any:
+    def run(
+        self,
+        *args: Any,
+        _wait: bool = False,
+        _trace: TraceChoice = False,
+        _progress: ProgressChoice = False,
+        **kwargs: Any,
+    ) -> Any:
         """Run the workflow with this input and return its value.
 
         Args:
@@ -231,6 +267,10 @@ class LocalWorkflow:
             _trace: True: draw what was done, and open the picture. A file: write it there, in the form
                 that its ending tells: `.svg` (drawn by Graphviz), `.dot`, `.mmd`, `.chrome.json` (for
                 Perfetto), or `.json`, the trace itself. Also where the run fails. See `trace`.
+            _progress: True: show how far it is, by dependency: at the foot of the terminal that stderr
+                is, in the notebook, or as a line now and then (to the logger `flowy.progress` if it is
+                on, else to stderr). A function: it is called with a `flowy.progress.Snapshot` now and
+                then, from another thread, and at the end.
 
         Raises:
             UsageError: the configuration does not fit, or flowy was misused in the workflow.
@@ -241,9 +281,11 @@ class LocalWorkflow:
             Exception: whatever the workflow raised itself.
         """
         made = self._prepare(kwargs)
-        if _trace:
-            return self._run_traced(made, _trace, args, kwargs, _wait)
-        return self._run(made, args, kwargs, _wait)
+        asked = Asked.check(_wait, _trace, _progress)
+        try:
+            return self._run(made, args, kwargs, asked)
+        finally:
+            self._draw(asked)
 
     def with_options(self, workers: int | None, executor: ExecutorChoice | None) -> LocalWorkflow:
         """The same workflow with other workers; None leaves what there is.
@@ -283,52 +325,42 @@ class LocalWorkflow:
                 self._traced = None
             return self._trace
 
-    def _run_traced(
-        self,
-        made: dict[int, Plan],
-        target: TraceChoice,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        wait: bool,
-    ) -> Any:
-        from flowy import pictures  # only here: most runs have no picture
+    def _note(self, asked: Asked, executor: Executor) -> None:
+        """What is traced from now on is the latest."""
+        if asked.tracer is not None:
+            with self._lock:
+                self._traced = asked.tracer, executor.size
 
-        path = None if isinstance(target, bool) else target
-        if path is not None:
-            if not isinstance(path, (str, os.PathLike)):
-                raise UsageError(f"_trace is True or the name of a file, not {path!r}")
-            pictures.check_target(path)
-        tracer = _sched.Tracer()
-        try:
-            return self._run(made, args, kwargs, wait, tracer)
-        finally:
-            trace = self.trace
-            if trace is not None and path is not None:
-                pictures.write(trace, path)
-            elif trace is not None:
-                pictures.show(trace)
+    def _draw(self, asked: Asked) -> None:
+        """The picture that was asked for, if the run has begun."""
+        if asked.tracer is None or not asked.tracer.runs:
+            return
+        from flowy import pictures  # only here: most runs have no picture
+        from flowy.local.tracing import take
+
+        with self._lock:
+            traced = self._traced
+        is_latest = traced is not None and traced[0] is asked.tracer
+        trace = self.trace if is_latest else take(asked.tracer, 0)
+        if trace is not None and asked.path is not None:
+            pictures.write(trace, asked.path)
+        elif trace is not None:
+            pictures.show(trace)
 
     def _run(
-        self,
-        made: dict[int, Plan],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        wait: bool,
-        tracer: _sched.Tracer | None = None,
+        self, made: dict[int, Plan], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked
     ) -> Any:
         outcome: list[tuple[events.Ending, BaseException | None]] = []
         with (
             attended("when no task had started", "when all was done"),
             self._borrowed() as executor,
-            self._driver(executor, made, patient=False, tracer=tracer) as driver,
+            self._driver(executor, made, asked, patient=False) as driver,
         ):
-            if tracer is not None:
-                with self._lock:
-                    self._traced = tracer, executor.size
+            self._note(asked, executor)
             execution = Execution(
                 made[id(self)],
                 copy_context(),
-                linger=wait,
+                linger=asked.wait,
                 label=os.urandom(16).hex(),
                 on_end=lambda *how: outcome.append(how),
             )
@@ -343,13 +375,24 @@ class LocalWorkflow:
         finally:
             del exception, command  # a traceback that holds its own exception is a cycle
 
-    def start(self, *args: Any, _wait: bool = False, **kwargs: Any) -> Run:
+    def start(
+        self,
+        *args: Any,
+        _wait: bool = False,
+        _trace: TraceChoice = False,
+        _progress: ProgressChoice = False,
+        **kwargs: Any,
+    ) -> Run:
         """Start a run in the background and return its handle.
+
+        `_wait`, `_trace` and `_progress` are as in `run`. The picture is there when the result is; what
+        has been done so far is in the handle's `trace`.
 
         Raises:
             UsageError: the configuration does not fit.
         """
         made = self._prepare(kwargs)
+        asked = Asked.check(_wait, _trace, _progress)
         handle = Run()
         execution = Execution(
             made[id(self)], copy_context(), linger=_wait, label=handle.id, on_end=handle._ended
@@ -360,11 +403,13 @@ class LocalWorkflow:
             try:
                 with (
                     self._borrowed() as executor,
-                    self._driver(executor, made, patient=True) as driver,
+                    self._driver(executor, made, asked, patient=True) as driver,
                 ):
-                    handle._begin(driver, execution, executor.size)
+                    self._note(asked, executor)
+                    handle._begin(driver, execution, executor.size, asked.tracer)
                     ready.set()
                     driver.run(execution, args, kwargs)
+                self._draw(asked)
             except BaseException as error:
                 handle._broke(error)
             finally:
@@ -381,18 +426,28 @@ class LocalWorkflow:
         self,
         executor: Executor,
         made: dict[int, Plan],
+        asked: Asked,
         *,
         patient: bool,
-        tracer: _sched.Tracer | None = None,
     ) -> Iterator[Driver]:
         """A driver whose functions the executor knows."""
         functions: dict[tuple[int, str], int] = {}
+        options: dict[str, Any] = {"patient": patient, "tracer": asked.tracer}
         try:
             executor.begin()
             for plan in made.values():
                 for name, activity in plan.activities.items():
                     functions[id(plan), name] = executor.register(name, activity)
-            yield Driver(executor, functions, self._batching, patient=patient, tracer=tracer)
+            if not asked.progress:
+                yield Driver(executor, functions, self._batching, **options)
+                return
+            from flowy.local.watch import Watch  # most runs are not watched
+            from flowy.progress import reporting
+
+            watch = Watch(list(made.values()))
+            driver = Driver(executor, functions, self._batching, watch=watch, **options)
+            with reporting(asked.progress, watch.look):
+                yield driver
         finally:
             for number in functions.values():
                 executor.release(number)
@@ -480,6 +535,7 @@ class Run:
         self._began = time.monotonic()
         self._workers = 0
         self._usage: Usage | None = None
+        self._tracer: _sched.Tracer | None = None
 
     def __repr__(self) -> str:
         return f"<Run {self.id}, {self.status}>"
@@ -537,6 +593,15 @@ class Run:
             self._progress = {name: Progress(*counts) for name, counts in run.progress().items()}
         return self._progress
 
+    @property
+    def trace(self) -> Trace | None:
+        """What was done so far; None if the run was started without `_trace`."""
+        if self._tracer is None:
+            return None
+        from flowy.local.tracing import take  # most runs have no trace
+
+        return take(self._tracer, self._workers)
+
     def usage(self) -> Usage:
         """What the run took, so far or in all."""
         if self._usage is not None:
@@ -560,8 +625,11 @@ class Run:
 
     # what the thread of the run tells
 
-    def _begin(self, driver: Driver, execution: Execution, workers: int) -> None:
+    def _begin(
+        self, driver: Driver, execution: Execution, workers: int, tracer: _sched.Tracer | None
+    ) -> None:
         self._driver = driver
+        self._tracer = tracer
         self._execution = execution
         self._workers = workers
 

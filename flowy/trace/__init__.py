@@ -10,10 +10,11 @@ from flowy.trace.analysis import Path, Prediction, Row, Wait
 from flowy.trace.chrome import chrome
 from flowy.trace.dot import dot
 from flowy.trace.mermaid import mermaid
-from flowy.trace.record import Execution, Task
+from flowy.trace.record import Attempt, Execution, Task
 from flowy.trace.trace import Trace
 
 __all__ = [
+    "Attempt",
     "Execution",
     "Path",
     "Prediction",
