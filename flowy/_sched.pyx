@@ -1111,7 +1111,7 @@ cdef class Run:
     cdef Py_ssize_t cap_rows
     cdef Ints met                      # rows of the results met in arguments
     cdef bint in_code                  # `running`, and by the user's code: its frames are there
-    cdef Waits waits_for               # what the code waits for; None: nothing yet
+    cdef _Waits waits_for               # what the code waits for; None: nothing yet
     cdef int32_t row_ended             # of the task that ended last, and
     cdef int32_t row_after             # of the one whose end let the code go on last
 
@@ -3457,7 +3457,7 @@ cdef Py_ssize_t TOLD_ATTEMPTS = 20       # the first of each
 
 
 @cython.final
-cdef class Waits:
+cdef class _Waits:
     """How often and how long code waited at one line for tasks of one name."""
     cdef readonly str name
     cdef readonly uint16_t line          # as in `Row`
@@ -3494,7 +3494,7 @@ cdef class Tracer:
                                          # outcome, error) of each, NaN for what is not known
     cdef readonly list places            # "file:line", from number 1 on
     cdef dict known_places               # (file, line) -> its number
-    cdef dict waits                      # (name, line) -> Waits
+    cdef dict waits                      # (name, line) -> _Waits
     cdef dict workers
     cdef Place *at_hand                  # by a hash of where in which code
     cdef dict codes                      # by address: keeps those alive that `at_hand` has
@@ -3572,10 +3572,10 @@ cdef class Tracer:
             place.code, place.at, place.line = code, at, number
         return number
 
-    cdef Waits wait_at(self, str name, uint16_t line):
-        cdef Waits w = self.waits.get((name, line))
+    cdef _Waits wait_at(self, str name, uint16_t line):
+        cdef _Waits w = self.waits.get((name, line))
         if w is None:
-            w = self.waits[name, line] = Waits.__new__(Waits)
+            w = self.waits[name, line] = _Waits.__new__(_Waits)
             w.name, w.line = name, line
         return w
 

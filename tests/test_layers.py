@@ -27,7 +27,7 @@ LAYERS = {
         (
             "errors events",
             "_sched _loop _lifeline _swallowed serialization",
-            "results config options activity replay"
+            "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
@@ -53,7 +53,7 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli command demo _version testing testing.swf",
+            "__init__ __main__ cli command completion demo _version testing testing.swf",
         )
     )
     for module in modules.split()

@@ -10,6 +10,7 @@ threads and in foreign executors.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -67,6 +68,15 @@ FLUSH_AFTER = 0.002
 """Seconds of work in a batch after which what is done goes back, before the rest is;"""
 FLUSH_LATE = 0.02
 """where nobody waits for one of the outcomes alone. So much is done again if the worker dies."""
+
+
+class Unpacking(threading.local):
+    """Whether this thread of a worker takes apart what came: modules are imported then."""
+
+    on = False
+
+
+unpacking = Unpacking()
 
 
 def prepare(function: Callable[..., Any]) -> Callable[..., Any]:

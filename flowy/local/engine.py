@@ -31,6 +31,7 @@ from flowy.config import (
     describe,
 )
 from flowy.errors import UsageError
+from flowy.local.batch import unpacking
 from flowy.local.batching import Batching
 from flowy.local.driver import Driver, Execution
 from flowy.local.executors import (
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from concurrent import futures
 
     from flowy.progress import Choice as ProgressChoice
+    from flowy.settings import Settings
     from flowy.trace import Trace
 
 TraceChoice = bool | str | os.PathLike[str]
@@ -287,8 +289,14 @@ class LocalWorkflow:
         finally:
             self._draw(asked)
 
-    def with_options(self, workers: int | None, executor: ExecutorChoice | None) -> LocalWorkflow:
-        """The same workflow with other workers; None leaves what there is.
+    def with_options(
+        self,
+        workers: int | None,
+        executor: ExecutorChoice | None,
+        settings: Settings | None = None,
+    ) -> LocalWorkflow:
+        """The same workflow with other workers, where None leaves what there is, and with other options
+        of its activities and of those in its sub-workflows.
 
         Raises:
             UsageError: they can't be used.
@@ -296,12 +304,46 @@ class LocalWorkflow:
         choice = self._choice if executor is None else executor
         check_choice(choice, self._start_method, workers)
         check_workers(choice, self._memory_limit, self._max_tasks)
-        made = copy.copy(self)
-        made._lock = threading.Lock()
-        made._executor, made._users = None, 0
+        copies: dict[int, LocalWorkflow] = {}
+        made = self._copy_all(copies) if settings else self._copy()
+        for way, options in (settings or {}).items():
+            if way:
+                made._set_options(way, options, ".".join(way))
+                continue
+            for workflow in copies.values():
+                for name in workflow._activities:
+                    workflow._set_options((name,), options, name)
         made._choice = choice
         made._workers = self._workers if workers is None else workers
         return made
+
+    def _copy(self) -> LocalWorkflow:
+        """Another with the same configuration, and workers of its own."""
+        made = copy.copy(self)
+        made._lock = threading.Lock()
+        made._executor, made._users = None, 0
+        return made
+
+    def _copy_all(self, copies: dict[int, LocalWorkflow]) -> LocalWorkflow:
+        """The same for the sub-workflows, which may be recursive."""
+        if id(self) not in copies:
+            made = copies[id(self)] = self._copy()
+            made._options = dict(self._options)
+            made._workflows = {name: w._copy_all(copies) for name, w in self._workflows.items()}
+        return copies[id(self)]
+
+    def _set_options(self, way: tuple[str, ...], options: dict[str, Any], whole: str) -> None:
+        """Change options of the activity that these names lead to; the others stay."""
+        name, *rest = way
+        if rest and name in self._workflows:
+            self._workflows[name]._set_options(tuple(rest), options, whole)
+            return
+        if rest or name not in self._activities:
+            there = ", ".join([*self._activities, *(f"{name}.…" for name in self._workflows)])
+            raise UsageError(f"there is no activity {whole!r}; there are {there or 'none'}")
+        given = make_options(name, options)
+        changed = {option: getattr(given, option) for option in options}
+        self._options[name] = self._options.get(name, PLAIN)._replace(**changed)
 
     def signature(self) -> inspect.Signature | None:
         """What the workflow takes as input; None where that can't be told without running it."""
@@ -493,6 +535,12 @@ class LocalWorkflow:
             self._give_back()
 
     def _make_executor(self) -> Executor:
+        if unpacking.on:
+            raise UsageError(
+                "a module starts a run when it is imported, and a worker imports it to find an activity: "
+                "so each worker would start workers, without end; put the run under if __name__ == "
+                "'__main__'"
+            )
         return make_executor(
             self._choice,
             self._workers,
