@@ -537,8 +537,8 @@ class LocalWorkflow:
     def _make_executor(self) -> Executor:
         if unpacking.on:
             raise UsageError(
-                "a module starts a run when it is imported, and a worker imports it to find an activity: "
-                "so each worker would start workers, without end; put the run under if __name__ == "
+                "a module starts a run when it is imported, and a worker imports it for an activity: "
+                "each worker would start workers, without end. Put the run under if __name__ == "
                 "'__main__'"
             )
         return make_executor(
