@@ -17,7 +17,7 @@ find = $(shell for p in $(2); do \
 pyenv = $(wildcard $(or $(shell pyenv root 2>/dev/null),$(HOME)/.pyenv)/versions/$(1)*/bin/python)
 PYTHON ?= $(call find,sys.version_info.minor >= 10,python3 $(VERSIONS:%=python%) $(call pyenv,3.1))
 
-.PHONY: help demo test test-all test-long pytest chaos soak lint docs docs-tables docs-pictures bench clean $(VERSIONS:%=test-%)
+.PHONY: help demo test test-all test-long test-mermaid pytest chaos soak lint docs docs-tables docs-pictures bench clean $(VERSIONS:%=test-%)
 .NOTPARALLEL:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make test       lint and tests'
 	@echo 'make test-all   the same on each of Python $(VERSIONS) found here'
 	@echo 'make test-long  the tests with many more random programs'
+	@echo "make test-mermaid  the graphs that are drawn, read by Mermaid's own parser"
 	@echo 'make chaos      kills and signals in numbers; some: make chaos CHAOS="--scale 0.1 --only threads"'
 	@echo 'make soak       an hour of runs: what the driver holds must not grow'
 	@echo 'make lint       ruff, mypy --strict, stubtest'
@@ -51,6 +52,11 @@ $(VERSIONS:%=test-%): test-%:
 
 test-long: $(DEV)
 	FLOWY_LONG=1 $(RUN) -m pytest --timeout=7200 -o faulthandler_timeout=7000
+
+# Needs node and npm. What it installs is for tests only; `make pytest` skips the test until it is there.
+test-mermaid: $(DEV)
+	cd tests/mermaid && npm ci --no-audit --no-fund
+	$(RUN) -m pytest tests/test_pictures.py
 
 chaos: $(DEV)
 	cd tests && '$(abspath $(RUN))' -m chaos $(CHAOS)
@@ -83,6 +89,7 @@ bench: $(VENV)/.flowy $(VENV)/.bench
 
 clean:
 	rm -rf .venv .venv-3.* build dist *.egg-info flowy/*.c flowy/*.so flowy/*.html
+	rm -rf tests/mermaid/node_modules
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find flowy tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 

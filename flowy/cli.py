@@ -2,7 +2,7 @@
 
 Owns the options and the exit status. Knows nothing of what a command does: each is a function
 elsewhere, imported only when it is asked for. Its neighbours are `__main__`, which calls it, and the
-commands: `demo`, `command`, and `testing.swf.serve`.
+commands: `demo`, `command`, `completion`, and `testing.swf.serve`.
 
 Exit status: 0 if all went well, 1 if the command failed, 2 for wrong options, 130 if interrupted.
 """
@@ -14,6 +14,8 @@ import os
 import sys
 
 from flowy._version import __version__
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,18 +57,51 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
-    add_trace(commands.add_parser("trace", help="look at what a run did"))
+    add_trace(
+        commands.add_parser(
+            "trace",
+            help="look at what a run did",
+            epilog=TRACE_EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     add_swf(commands.add_parser("swf", help="Amazon SWF on this machine, to develop against"))
+    completion = commands.add_parser(
+        "completion",
+        help="what makes a shell complete flowy's options",
+        epilog=COMPLETION_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    completion.add_argument("shell", choices=SHELLS)
+    completion.set_defaults(run=run_completion)
     return top
 
 
-RUN_EXAMPLES = """examples:
+EXIT_STATUS = """exit status: 0 if all went well, 1 if the workflow failed, 2 for misuse (of flowy by
+the workflow too), 130 after Control-C. After SIGTERM the process ends by that signal."""
+
+RUN_EXAMPLES = f"""examples:
   flowy run shop.orders:workflow 17
   flowy run --workers 4 --trace run.svg orders.py:workflow '[1, 2]' --currency EUR
+  flowy run --set fetch.retry=3 --set fetch.start_to_close=30 orders.py:workflow 17
+  flowy run --set 'retry={{"attempts": 4, "delay": 1}}' --set sub.parse.priority=2 orders.py:workflow 17
 
 WORKFLOW is a LocalWorkflow, or a function that returns one. All behind it is for the
-workflow: arguments are JSON, and what is no JSON is taken as text.
-Exit status: 0 if all went well, 1 if the workflow failed, 2 for misuse, 130 if interrupted."""
+workflow: arguments are JSON, and what is no JSON is taken as text. The value is printed as JSON,
+or as Python shows it. Progress is shown on stderr if that is a terminal.
+
+{EXIT_STATUS}"""
+
+TRACE_EXAMPLES = """examples:
+  flowy run --trace run.json orders.py:workflow 17
+  flowy trace summary run.json
+  flowy trace convert run.json run.svg
+  flowy trace predict run.json --workers 4 16 64"""
+
+COMPLETION_EXAMPLES = """examples:
+  source <(flowy completion bash)                      in ~/.bashrc
+  source <(flowy completion zsh)                       in ~/.zshrc, after compinit
+  flowy completion fish | source                       in ~/.config/fish/config.fish"""
 
 
 def add_run(run: argparse.ArgumentParser) -> None:
@@ -76,6 +111,18 @@ def add_run(run: argparse.ArgumentParser) -> None:
         "--trace",
         metavar="FILE",
         help="write what was done: .html, .svg, .dot, .chrome.json, .json …",
+    )
+    run.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show how far it is; default: if stderr is a terminal",
+    )
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME.OPTION=VALUE",
+        help="an option of an activity, as conf_activity takes it; without NAME: of all",
     )
     run.add_argument("workflow", metavar="WORKFLOW", help="module:name, or file.py:name")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="its input")
@@ -138,7 +185,16 @@ def run_workflow(options: argparse.Namespace) -> int:
         workers=options.workers,
         executor=options.executor,
         trace=options.trace,
+        progress=options.progress,
+        settings=options.set,
     )
+
+
+def run_completion(options: argparse.Namespace) -> int:
+    from flowy.completion import script
+
+    print(script(options.shell, parser()), end="")
+    return 0
 
 
 def run_trace(options: argparse.Namespace) -> int:

@@ -81,6 +81,8 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise UsageError(f"a trace can't be written to {target}: there is no directory {target.parent}")
     if target.is_dir():
         raise UsageError(f"a trace can't be written to {target}: it is a directory")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise UsageError(f"a trace can't be written to {target}: permission denied")
     if writer is to_svg and shutil.which("dot") is None:
         to_svg(Trace())  # says what is missing
 

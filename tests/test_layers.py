@@ -27,7 +27,7 @@ LAYERS = {
         (
             "errors events",
             "_sched _loop _lifeline _swallowed serialization",
-            "results config options activity replay"
+            "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
@@ -40,7 +40,8 @@ LAYERS = {
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf local.tracing"
+            " local.large local.segments local.shelf local.tracing local.watch"
+            " progress progress.counts progress.others progress.reporter progress.terminal progress.text"
             " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
             " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
             " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"
@@ -52,7 +53,7 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli command demo _version testing testing.swf",
+            "__init__ __main__ cli command completion demo _version testing testing.swf",
         )
     )
     for module in modules.split()
@@ -72,6 +73,8 @@ ROOMS = {
     "os.posix_spawnp": PROCESSES,
     "os.popen": PROCESSES,
     "os.system": PROCESSES,
+    "IPython": frozenset({"progress.others"}),
+    "rich": frozenset({"progress.terminal"}),
     "sqlite3": frozenset({"testing.swf.statefile"}),
     "boto3": frozenset({"swf.client"}),
     "botocore": frozenset(

@@ -30,6 +30,7 @@ from flowy import LocalWorkflow, TaskError, pictures
 from flowy.testing.histories import HistoryBuilder
 from flowy.trace import Execution, Trace, html
 from flowy.trace.page import facts
+from flowy.trace.record import Attempt, Stop
 
 needs_browser = pytest.mark.skipif(find() is None, reason="no Chromium is installed")
 TRACEBACK = 'Traceback (most recent call last):\n  File "<b>.py", line 3, in f\nValueError: 7 & <i>8</i>'
@@ -186,7 +187,10 @@ def test_hostile_texts_add_no_element() -> None:
         return [(tag, a) for tag, a in elements if tag != "meta"]
 
     trace = hostile()
-    trace.columns.lines[0] = trace.columns.keys[1] = "</script><img src=x onerror=alert(1)>"
+    evil = trace.columns.keys[1] = "</script><img src=x onerror=alert(1)>"
+    trace.add(evil, line=evil, outcome="failed")
+    trace.columns.earlier[0] = (Attempt(1, 0.0, 0.0, 1.0, "failed", evil),)
+    trace.columns.stops = [Stop(evil, 1, 3, 2, 0.5)]
     assert shape(trace) == shape(diamond())
     facts_of = json.loads(block(html(trace), "facts"))
     assert facts_of["names"][3] == HOSTILE[3]

@@ -12,10 +12,11 @@ from flowy.trace.chrome import chrome
 from flowy.trace.dot import dot
 from flowy.trace.mermaid import mermaid
 from flowy.trace.page import html
-from flowy.trace.record import Execution, Task
+from flowy.trace.record import Attempt, Execution, Task
 from flowy.trace.trace import Trace
 
 __all__ = [
+    "Attempt",
     "Execution",
     "Path",
     "Prediction",

@@ -34,13 +34,23 @@ function decode(buffer, entry) {
   return values;
 }
 
+function splitError(text) {
+  const [message, ...rest] = text.split("\n\nwhere it ran:\n");
+  return { message, traceback: rest.join("\n") };
+}
+
+// A number of bytes that is kept in 16 bits; see `size_of` in record.py.
+function sizeOf(rounded) {
+  return (rounded & 0x7ff) * 2 ** (rounded >> 11);
+}
+
 class Run {
   constructor(facts, buffer, texts) {
     Object.assign(this, facts, texts);
     this.n = facts.tasks;
     const columns = {};
     for (const entry of facts.columns) columns[entry.name] = decode(buffer, entry);
-    for (const name of ["name", "worker", "attempts", "kind", "outcome", "waited", "queued", "box", "run", "call"]) {
+    for (const name of ["name", "worker", "attempts", "kind", "outcome", "waited", "queued", "box", "run", "call", "line", "taken", "made"]) {
       this[`${name}Of`] = columns[name];
     }
     this.indexOf = new Int32Array(columns.index.buffer, columns.index.byteOffset, this.n);
@@ -94,11 +104,11 @@ class Run {
     return `${this.nameText(row)}-${this.callOf[row]}${member}-${Math.max(1, this.attemptsOf[row]) - 1}`;
   }
 
+  // Where the code asked for it.
+  place(row) { return this.lineOf[row] ? this.places[this.lineOf[row] - 1] : ""; }
+
   // Message and traceback of a failure.
-  error(row) {
-    const [message, ...rest] = (this.errors[row] ?? "").split("\n\nwhere it ran:\n");
-    return { message, traceback: rest.join("\n") };
-  }
+  error(row) { return splitError(this.errors[row] ?? ""); }
 
   // The tasks that depend on this one; made for all at the first question.
   usersOf(row) {

@@ -18,7 +18,7 @@ class Details {
         el("button", { class: "icon", title: "Close (Esc)", "aria-label": "Close", onclick: () => this.on.picked(-1) }, "✕")),
       el("p", {}, badge(run.outcome(row)),
         run.attemptsOf[row] > 1 ? el("span", { class: "badge warn" }, `↻ ${run.attemptsOf[row]} attempts`) : null),
-      this.failure(row), this.times(row), this.facts(row),
+      this.failure(row), this.times(row), this.facts(row), this.earlier(row),
       this.links("Depends on", run.sourcesOf(row)), this.links("Code had waited for", run.after[row] >= 0 ? [run.after[row]] : []),
       this.links("Part of", run.parent(row) >= 0 ? [run.parent(row)] : []), this.links("Needed by", run.usersOf(row)),
     ].filter(Boolean));
@@ -54,16 +54,28 @@ class Details {
   }
 
   facts(row) {
-    const { run } = this, [argument, result] = run.sizes[row] ?? [0, 0];
+    const { run } = this, argument = sizeOf(run.takenOf[row]), result = sizeOf(run.madeOf[row]);
     return definitions([
       ["Name", run.nameText(row)],
       ["Kind", run.kinds[run.kindOf[row]]],
       ["Worker", run.workerOf[row] ? String(run.workerOf[row]) : ""],
       ["Result", run.values[row] ?? ""],
-      ["Called at", run.lines[row] ?? ""],
-      ["Size of arguments", argument ? `${argument.toLocaleString("en")} bytes` : ""],
-      ["Size of result", result ? `${result.toLocaleString("en")} bytes` : ""],
+      ["Called at", run.place(row)],
+      ["Size of arguments", argument ? showBytes(argument) : ""],
+      ["Size of result", result ? showBytes(result) : ""],
     ]);
+  }
+
+  // The attempts before the last one.
+  earlier(row) {
+    const kept = this.run.earlier[row];
+    if (!kept) return null;
+    return el("section", {}, el("h3", {}, "Earlier attempts"), ...kept.map((one) => {
+      const { message, traceback } = splitError(one.error);
+      return el("div", { class: "failure" }, el("p", {}, badge(one.outcome), el("span", { class: "faint" },
+        ` ${one.worker ? `on worker ${one.worker}` : ""} ${one.start === null ? "" : `at ${showSeconds(one.start)}, for ${showSeconds(one.end - one.start)}`}`)),
+      el("p", { class: "error" }, message), traceback ? el("pre", { class: "traceback", tabindex: 0 }, traceback) : null);
+    }));
   }
 
   links(title, rows) {

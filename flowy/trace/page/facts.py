@@ -22,6 +22,8 @@ from flowy.trace.trace import Trace
 
 LONGEST_NAME = 120
 """Characters of a name that are shown."""
+LONGEST_LINE = 300
+"""Of a file and a line in it."""
 MOST_ROWS = 1000
 """Of a table."""
 SHORT = 1e-6
@@ -64,9 +66,16 @@ def collect(trace: Trace) -> Facts:
         "summary": [[c.numbers[row.name], *map(_number, row[1:])] for row in rows[:MOST_ROWS]],
         "path": _path(c),
         "waits": [
-            [clean(w.name, LONGEST_NAME), clean(w.line, LONGEST_NAME), w.times, _number(w.seconds)]
+            [
+                clean(w.name, LONGEST_NAME),
+                clean(w.line, LONGEST_LINE),
+                w.times,
+                _number(w.seconds),
+                w.alone,
+            ]
             for w in analysis.waits(c)[:MOST_ROWS]
         ],
+        "places": [clean(place, LONGEST_LINE) for place in c.places],
         "boxes": [[b.label, b.level, b.run, KINDS.index(b.kind)] for b in drawing.boxes],
         "frames": [[f.label, f.parent, f.box, f.count] for f in drawing.frames],
         "flat": flat,

@@ -21,6 +21,11 @@ function showSeconds(s) {
   return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }
 
+function showBytes(n) {
+  const [unit, size] = n < 1e3 ? ["bytes", 1] : n < 1e6 ? ["kB", 1e3] : n < 1e9 ? ["MB", 1e6] : ["GB", 1e9];
+  return `${short(n / size)} ${unit}`;
+}
+
 function showShare(part) {
   if (!(part > 0)) return "0 %";
   return part < 0.001 ? "< 0.1 %" : `${short(Math.round(part * 1000) / 10)} %`;

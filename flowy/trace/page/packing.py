@@ -76,7 +76,7 @@ class _Stream:
 def pack(c: Columns, began: float, boxes: Sequence[int]) -> Packed:
     """The columns of a trace whose first time is `began`; `boxes`: each task's in the graph."""
     stream = _Stream()
-    for name in ("name", "run", "worker", "attempts", "kind", "outcome"):
+    for name in ("name", "run", "worker", "attempts", "kind", "outcome", "line", "taken", "made"):
         stream.add(name, narrow(getattr(c, name)))
     for name in ("call", "index"):
         stream.add(name, differences(getattr(c, name)), "differences")
@@ -91,8 +91,8 @@ def pack(c: Columns, began: float, boxes: Sequence[int]) -> Packed:
     back = array("I", [row - x for row, x in zip(users, c.sources, strict=True)])
     stream.add("sources", back)
     stream.add("runParent", array("I", [run.parent & _MASK for run in c.runs]))
-    texts = {name: _texts(getattr(c, name)) for name in ("keys", "errors", "values", "lines")}
-    record = json.dumps({**texts, "sizes": c.sizes}, separators=(",", ":"))
+    texts = {name: _texts(getattr(c, name)) for name in ("keys", "errors", "values")}
+    record = json.dumps({**texts, "earlier": _earlier(c, began)}, separators=(",", ":"))
     return Packed(stream.done(), _base64(zlib.compress(record.encode(), LEVEL)), stream.manifest)
 
 
@@ -139,6 +139,27 @@ def _rounded(values: array[float]) -> array[float]:
     made = array("f")
     made.frombytes(array("I", [x & 0xFFFFF000 for x in bits]).tobytes())
     return made
+
+
+def _earlier(c: Columns, began: float) -> dict[int, list[dict[str, Any]]]:
+    """Attempts before the last ones, with times from the beginning of the run on."""
+
+    def since(time: float) -> float | None:
+        return time - began if math.isfinite(time) else None
+
+    return {
+        row: [
+            {
+                "worker": one.worker,
+                "start": since(one.started),
+                "end": since(one.ended),
+                "outcome": one.outcome,
+                "error": clean(one.error, LONGEST_TEXT, lines=True),
+            }
+            for one in attempts
+        ]
+        for row, attempts in c.earlier.items()
+    }
 
 
 def _texts(texts: dict[int, str]) -> dict[int, str]:

@@ -20,12 +20,13 @@ function namesPanel(facts, slotOf, onpick) {
 
 function waitsPanel(facts) {
   if (!facts.waits.length) return nothing("The workflow's code never waited for a task before it asked for more.");
-  return el("div", {}, el("p", { class: "lead" }, "Where the code looked at a result before it asked for more tasks. What is passed on as an argument needs no wait, and lets others run meanwhile."),
+  return el("div", {}, el("p", { class: "lead" }, "Where the code looked at a result before it asked for more tasks. A result that is passed on as an argument needs no wait: where nothing else ran meanwhile, the code could have gone on."),
     table([
       { head: "Waited for", text: true, of: (row) => row[0], show: (row) => nameOf(row[0]) },
       { head: "In line", text: true, of: (row) => row[1], show: (row) => row[1] || "–" },
       { head: "Times", of: (row) => row[2], show: (row) => row[2].toLocaleString("en") },
-      { head: "Seconds", of: (row) => row[3], show: (row) => showSeconds(row[3]) },
+      { head: "Nothing else ran", of: (row) => row[4], show: (row) => (row[4] ? plural(row[4], "time") : "–") },
+      { head: "Waited", of: (row) => row[3], show: (row) => showSeconds(row[3]) },
     ], facts.waits, { label: "Waits" }));
 }
 
@@ -83,6 +84,7 @@ function retriesTable(run, rows, onpick) {
   return el("div", {}, el("h3", {}, `Tried more than once (${rows.length.toLocaleString("en")})`), table([
     { head: "Task", text: true, of: (row) => run.key(row), show: (row) => el("span", { class: "named" }, swatch(run.slot(row)), nameOf(run.key(row))) },
     { head: "Attempts", of: (row) => run.attemptsOf[row], show: (row) => el("span", { class: "warn" }, `↻ ${run.attemptsOf[row]}`) },
+    { head: "First error", text: true, show: (row) => el("span", { class: "error" }, (run.earlier[row]?.[0].error ?? "–").split("\n")[0]) },
     { head: "Last attempt ran", of: (row) => run.took[row], show: (row) => showSeconds(run.took[row]) },
     { head: "Outcome", text: true, of: (row) => run.outcome(row), show: (row) => badge(run.outcome(row)) },
   ], rows, { label: "Retried tasks", onpick }));

@@ -21,11 +21,12 @@ function testOf(run, word) {
 function textTest(run, word) {
   const has = (text) => text !== undefined && text.toLowerCase().includes(word);
   const named = run.names.map((name) => has(name));
+  const placed = [false, ...run.places.map((place) => has(place))];
   const ofKey = /[-.]?\d/.test(word); // numbers may be those of a key, and only then keys are made
   const head = word.replace(/-?[\d.-]*$/, "");
   const mayBe = run.names.map((name) => name.toLowerCase().endsWith(head) || has(name));
   return (row) => named[run.nameOf[row]] || (ofKey && mayBe[run.nameOf[row]] && has(run.key(row)))
-    || has(run.keys[row]) || has(run.errors[row]) || has(run.values[row]);
+    || has(run.keys[row]) || has(run.errors[row]) || has(run.values[row]) || placed[run.lineOf[row]];
 }
 
 // { rows: the first that fit, count: how many do }
