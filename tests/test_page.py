@@ -353,6 +353,34 @@ def test_details_are_those_of_the_trace(show: Show) -> None:
 
 
 @needs_browser
+def test_details_tell_of_lines_sizes_and_earlier_attempts(show: Show) -> None:
+    trace = Trace()
+    trace.add("g", started=0.0, ended=1.0, line="shop.py:7")
+    facts = {"line": "shop.py:42", "argument_bytes": 40_960, "result_bytes": 10, "attempts": 2}
+    row = trace.add("f", started=3.0, ended=4.0, worker=1, **facts)
+    first = f"OSError: no <paper>\n\nwhere it ran:\n{TRACEBACK}"
+    trace.columns.earlier[row] = (Attempt(2, 0.0, 0.5, 0.75, "failed", first),)
+    seen = show(trace)
+    seen.find("shop.py:42")
+    details = seen.page.locator("#details")
+    expect(details.locator("h2")).to_have_text("f-0-1")
+    for text in ("shop.py:42", "41 kB", "10 bytes", "2 attempts", "worker 2 at 500 ms, for 250 ms"):
+        expect(details).to_contain_text(text)
+    expect(details.locator(".failure .error")).to_have_text("OSError: no <paper>")
+    expect(details.locator(".failure .traceback")).to_have_text(TRACEBACK)
+    expect(seen.tab("Errors and retries").get_by_role("table")).to_contain_text("OSError: no <paper>")
+
+
+@needs_browser
+def test_waits_tell_the_line(show: Show) -> None:
+    trace = diamond()
+    trace.columns.places.append("shop.py:42")
+    trace.columns.stops = [Stop("b", 1, 1000, 1000, 2.5)]
+    table = show(trace).tab("Waits").get_by_role("table")
+    expect(table.locator("tbody td")).to_have_text(["b", "shop.py:42", "1,000", "1,000 times", "2.5 s"])
+
+
+@needs_browser
 @pytest.mark.parametrize("n", [60, 30_000])
 def test_the_timeline_shows_what_ran_where_and_when(n: int, show: Show) -> None:
     """A click beside the middle of a task's time in its worker's lane picks that task."""

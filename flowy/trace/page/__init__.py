@@ -37,6 +37,7 @@ SCRIPTS = (
     "search",
     "details",
     "layers",
+    "boxes",
     "graph",
     "tables",
     "panels",

@@ -1,6 +1,7 @@
 // The columns of a run, as `packing.py` wrote them.
 
-const TICK = 1e-7, UNKNOWN = 0xffffffff;
+const TICK = 1e-7,
+  UNKNOWN = 0xffffffff;
 const COMPLETED = 1; // an outcome above this one is a failure, 0 is open
 
 // The text of a block of data, which is then let go: it may be large.
@@ -20,7 +21,9 @@ function fromBase64(text) {
 }
 
 async function unpack(id) {
-  const stream = new Blob([fromBase64(takeBlock(id))]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([fromBase64(takeBlock(id))])
+    .stream()
+    .pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).arrayBuffer();
 }
 
@@ -32,6 +35,15 @@ function decode(buffer, entry) {
     for (let i = 1; i < values.length; i++) values[i] += values[i - 1]; // modulo 2³², by its type
   }
   return values;
+}
+
+// For each name its colour: the names with the largest totals have one each.
+function slotsOf(facts) {
+  const slots = new Uint8Array(Math.max(1, facts.names.length)).fill(SLOTS - 1);
+  facts.summary.slice(0, SLOTS - 1).forEach(([name], i) => {
+    slots[name] = i;
+  });
+  return slots;
 }
 
 function splitError(text) {
@@ -50,18 +62,37 @@ class Run {
     this.n = facts.tasks;
     const columns = {};
     for (const entry of facts.columns) columns[entry.name] = decode(buffer, entry);
-    for (const name of ["name", "worker", "attempts", "kind", "outcome", "waited", "queued", "box", "run", "call", "line", "taken", "made"]) {
+    for (const name of [
+      "name",
+      "worker",
+      "attempts",
+      "kind",
+      "outcome",
+      "waited",
+      "queued",
+      "box",
+      "run",
+      "call",
+      "line",
+      "taken",
+      "made",
+    ]) {
       this[`${name}Of`] = columns[name];
     }
     this.indexOf = new Int32Array(columns.index.buffer, columns.index.byteOffset, this.n);
-    this.runParent = new Int32Array(columns.runParent.buffer, columns.runParent.byteOffset, columns.runParent.length);
+    this.runParent = new Int32Array(
+      columns.runParent.buffer,
+      columns.runParent.byteOffset,
+      columns.runParent.length,
+    );
     this.setTimes(columns);
     this.setEdges(columns);
-    this.setColours();
+    this.slotOf = slotsOf(facts);
   }
 
   setTimes({ started, took }) {
-    const n = this.n, whole = started instanceof Uint32Array;
+    const n = this.n,
+      whole = started instanceof Uint32Array;
     this.start = new Float64Array(n); // seconds from the first time of the run on
     this.took = new Float64Array(n);
     this.end = new Float64Array(n);
@@ -84,18 +115,24 @@ class Run {
     }
   }
 
-  setColours() {
-    this.slotOf = new Uint8Array(Math.max(1, this.names.length)).fill(SLOTS - 1);
-    this.summary.slice(0, SLOTS - 1).forEach(([name], i) => { this.slotOf[name] = i; });
-    if (this.summary.length === SLOTS) this.slotOf[this.summary[SLOTS - 1][0]] = SLOTS - 1;
+  nameText(row) {
+    return this.names[this.nameOf[row]];
   }
-
-  nameText(row) { return this.names[this.nameOf[row]]; }
-  slot(row) { return this.slotOf[this.nameOf[row]]; }
-  failed(row) { return this.outcomeOf[row] > COMPLETED; }
-  outcome(row) { return this.outcomeNames[this.outcomeOf[row]]; }
-  parent(row) { return this.runParent[this.runOf[row]] ?? -1; }
-  sourcesOf(row) { return this.sources.subarray(this.first[row], this.first[row + 1]); }
+  slot(row) {
+    return this.slotOf[this.nameOf[row]];
+  }
+  failed(row) {
+    return this.outcomeOf[row] > COMPLETED;
+  }
+  outcome(row) {
+    return this.outcomeNames[this.outcomeOf[row]];
+  }
+  parent(row) {
+    return this.runParent[this.runOf[row]] ?? -1;
+  }
+  sourcesOf(row) {
+    return this.sources.subarray(this.first[row], this.first[row + 1]);
+  }
 
   key(row) {
     const own = this.keys[row];
@@ -105,10 +142,14 @@ class Run {
   }
 
   // Where the code asked for it.
-  place(row) { return this.lineOf[row] ? this.places[this.lineOf[row] - 1] : ""; }
+  place(row) {
+    return this.lineOf[row] ? this.places[this.lineOf[row] - 1] : "";
+  }
 
   // Message and traceback of a failure.
-  error(row) { return splitError(this.errors[row] ?? ""); }
+  error(row) {
+    return splitError(this.errors[row] ?? "");
+  }
 
   // The tasks that depend on this one; made for all at the first question.
   usersOf(row) {
@@ -116,7 +157,8 @@ class Run {
       const first = new Uint32Array(this.n + 1);
       for (const source of this.sources) first[source + 1]++;
       for (let i = 0; i < this.n; i++) first[i + 1] += first[i];
-      const at = first.slice(), users = new Uint32Array(this.sources.length);
+      const at = first.slice(),
+        users = new Uint32Array(this.sources.length);
       for (let i = 0; i < this.n; i++) for (const source of this.sourcesOf(i)) users[at[source]++] = i;
       this.users = { first, users };
     }

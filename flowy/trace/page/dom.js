@@ -28,10 +28,18 @@ function svg(kind, facts = {}, ...children) {
 const nameOf = (text) => el("bdi", { class: "name", title: text }, text);
 
 // Status never by colour alone: each has a sign and a word.
-const SIGNS = { completed: "✓", failed: "✕", "timed out": "✕", "worker died": "✕", cancelled: "⊘", open: "◌" };
+const SIGNS = {
+  completed: "✓",
+  failed: "✕",
+  "timed out": "✕",
+  "worker died": "✕",
+  cancelled: "⊘",
+  open: "◌",
+};
 
 function badge(outcome) {
-  const kind = outcome === "completed" ? "good" : outcome === "open" || outcome === "cancelled" ? "mute" : "bad";
+  const kind =
+    outcome === "completed" ? "good" : outcome === "open" || outcome === "cancelled" ? "mute" : "bad";
   return el("span", { class: `badge ${kind}` }, `${SIGNS[outcome] ?? ""} ${outcome}`);
 }
 
@@ -45,14 +53,18 @@ function onceAFrame(work) {
   return () => {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => { asked = false; work(); });
+    requestAnimationFrame(() => {
+      asked = false;
+      work();
+    });
   };
 }
 
 // A canvas as large as its box in the pixels of the screen; returns their number in one of CSS.
 function fitCanvas(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
-  const w = Math.max(1, Math.round(width * ratio)), h = Math.max(1, Math.round(height * ratio));
+  const w = Math.max(1, Math.round(width * ratio)),
+    h = Math.max(1, Math.round(height * ratio));
   if (canvas.width !== w) canvas.width = w;
   if (canvas.height !== h) canvas.height = h;
   canvas.style.width = `${width}px`;

@@ -17,7 +17,7 @@ function listenToGestures(timeline) {
     if (!drag.moved) return;
     hideTip();
     canvas.classList.add("dragging");
-    const seconds = by * (drag.t1 - drag.t0) / Math.max(1, timeline.width - timeline.gutter);
+    const seconds = (by * (drag.t1 - drag.t0)) / Math.max(1, timeline.width - timeline.gutter);
     timeline.show(drag.t0 - seconds, drag.t1 - seconds);
   });
   canvas.addEventListener("pointerup", (event) => {
@@ -25,11 +25,17 @@ function listenToGestures(timeline) {
     if (drag && !drag.moved) click(timeline, event);
     drag = null;
   });
-  canvas.addEventListener("pointercancel", () => { drag = null; });
+  canvas.addEventListener("pointercancel", () => {
+    drag = null;
+  });
   canvas.addEventListener("pointerleave", hideTip);
   canvas.addEventListener("wheel", (event) => wheel(timeline, event), { passive: false });
-  canvas.addEventListener("dblclick", (event) => timeline.zoom(1 / (ZOOM * ZOOM), timeline.timeAt(event.offsetX)));
-  canvas.addEventListener("keydown", (event) => { if (press(timeline, event)) event.preventDefault(); });
+  canvas.addEventListener("dblclick", (event) =>
+    timeline.zoom(1 / (ZOOM * ZOOM), timeline.timeAt(event.offsetX)),
+  );
+  canvas.addEventListener("keydown", (event) => {
+    if (press(timeline, event)) event.preventDefault();
+  });
 }
 
 // With Control (as a pinch comes too) it zooms, sideways or with Shift it pans; plain scrolling stays scrolling.
@@ -37,7 +43,10 @@ function wheel(timeline, event) {
   if (event.ctrlKey || event.metaKey) {
     event.preventDefault();
     const lines = event.deltaMode ? 16 : 1;
-    timeline.zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY * lines / 240))), timeline.timeAt(event.offsetX));
+    timeline.zoom(
+      Math.exp(Math.max(-1, Math.min(1, (event.deltaY * lines) / 240))),
+      timeline.timeAt(event.offsetX),
+    );
     return;
   }
   const sideways = event.shiftKey && !event.deltaX ? event.deltaY : event.deltaX;
@@ -51,7 +60,8 @@ function wheel(timeline, event) {
 function click(timeline, event) {
   const row = timeline.taskAt(event.offsetX, event.offsetY);
   if (row < 0) return timeline.on.picked(-1);
-  if (timeline.crowdAt(event.offsetX, event.offsetY) > 3) timeline.zoom(1 / 8, timeline.timeAt(event.offsetX));
+  if (timeline.crowdAt(event.offsetX, event.offsetY) > 3)
+    timeline.zoom(1 / 8, timeline.timeAt(event.offsetX));
   else timeline.on.picked(row);
 }
 
@@ -90,11 +100,23 @@ function hover(timeline, event) {
   timeline.canvas.classList.toggle("over", row >= 0);
   if (row < 0) return hideTip();
   const crowd = timeline.crowdAt(event.offsetX, event.offsetY);
-  const lines = crowd > 3
-    ? [el("strong", {}, plural(crowd, "task")), el("span", { class: "faint" }, `in ${showSeconds(timeline.secondsPerPixel)}; click to zoom in`)]
-    : [el("strong", {}, swatch(run.slot(row)), nameOf(run.key(row))),
-      el("span", {}, showSeconds(run.took[row]), " ", badge(run.outcome(row))),
-      run.failed(row) ? el("span", { class: "error" }, run.error(row).message.split("\n")[0].slice(0, 200)) : null];
+  const lines =
+    crowd > 3
+      ? [
+          el("strong", {}, plural(crowd, "task")),
+          el(
+            "span",
+            { class: "faint" },
+            `in ${showSeconds(timeline.secondsPerPixel)}; click to zoom in`,
+          ),
+        ]
+      : [
+          el("strong", {}, swatch(run.slot(row)), nameOf(run.key(row))),
+          el("span", {}, showSeconds(run.took[row]), " ", badge(run.outcome(row))),
+          run.failed(row)
+            ? el("span", { class: "error" }, run.error(row).message.split("\n")[0].slice(0, 200))
+            : null,
+        ];
   showTip(event.clientX, event.clientY, lines);
 }
 

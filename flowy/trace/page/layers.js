@@ -4,13 +4,22 @@
 // order in a column follows the middle of the neighbours, and then each box moves as near to them as its
 // place in the order lets it. Columns are given: they are the levels of time.
 
-const COLUMN_GAP = 56, BOX_GAP = 16, MOST_BENDS = 3000;
+const COLUMN_GAP = 56,
+  BOX_GAP = 16,
+  MOST_BENDS = 3000;
 
 // Sets x and y of `boxes` ({ level, width, height }) and returns { width, height, routes }; a route is the
 // list of points of the arrow in `arrows` ([from, to] as positions in `boxes`) at the same place.
 function layOut(boxes, arrows) {
   const levels = [...new Set(boxes.map((box) => box.level))].sort((a, b) => a - b);
-  const nodes = boxes.map((box) => ({ box, column: levels.indexOf(box.level), height: box.height, width: box.width, left: [], right: [] }));
+  const nodes = boxes.map((box) => ({
+    box,
+    column: levels.indexOf(box.level),
+    height: box.height,
+    width: box.width,
+    left: [],
+    right: [],
+  }));
   const chains = makeChains(nodes, arrows);
   const columns = levels.map(() => []);
   for (const node of nodes) columns[node.column].push(node);
@@ -23,9 +32,12 @@ function layOut(boxes, arrows) {
     x += width + COLUMN_GAP;
   }
   const top = Math.min(...nodes.map((node) => node.y - node.height / 2));
-  for (const { box, ...node } of nodes) if (box) [box.x, box.y] = [node.x + (node.wide - node.width) / 2, node.y - node.height / 2 - top];
+  for (const { box, ...node } of nodes)
+    if (box) [box.x, box.y] = [node.x + (node.wide - node.width) / 2, node.y - node.height / 2 - top];
   const height = Math.max(...nodes.map((node) => node.y + node.height / 2)) - top;
-  const routes = chains.map((chain) => chain.map((node) => ({ x: node.x, wide: node.wide, y: node.y - top })));
+  const routes = chains.map((chain) =>
+    chain.map((node) => ({ x: node.x, wide: node.wide, y: node.y - top })),
+  );
   return { width: Math.max(0, x - COLUMN_GAP), height, routes };
 }
 
@@ -33,7 +45,8 @@ function layOut(boxes, arrows) {
 function makeChains(nodes, arrows) {
   let bends = 0;
   return arrows.map(([from, to]) => {
-    const chain = [nodes[from]], end = nodes[to];
+    const chain = [nodes[from]],
+      end = nodes[to];
     if (end.column > chain[0].column && bends < MOST_BENDS) {
       for (let column = chain[0].column + 1; column < end.column; column++, bends++) {
         const bend = { box: null, column, height: 4, width: 0, left: [], right: [] };
@@ -51,15 +64,23 @@ function makeChains(nodes, arrows) {
 }
 
 function sortColumns(columns) {
-  const number = () => columns.forEach((column) => column.forEach((node, i) => { node.order = i / column.length; }));
-  const middle = (near, own) => (near.length ? near.reduce((sum, node) => sum + node.order, 0) / near.length : own);
+  const number = () =>
+    columns.forEach((column) =>
+      column.forEach((node, i) => {
+        node.order = i / column.length;
+      }),
+    );
+  const middle = (near, own) =>
+    near.length ? near.reduce((sum, node) => sum + node.order, 0) / near.length : own;
   number();
   for (let sweep = 0; sweep < 8; sweep++) {
     const side = sweep % 2 ? "right" : "left";
     for (const column of sweep % 2 ? [...columns].reverse() : columns) {
       for (const node of column) node.wish = middle(node[side], node.order);
       column.sort((a, b) => a.wish - b.wish);
-      column.forEach((node, i) => { node.order = i / column.length; });
+      column.forEach((node, i) => {
+        node.order = i / column.length;
+      });
     }
   }
 }
@@ -84,7 +105,9 @@ function settle(column, sweep) {
   const pools = [];
   let offset = 0;
   column.forEach((node, i) => {
-    offset += i ? (column[i - 1].height + node.height) / 2 + (node.box || column[i - 1].box ? BOX_GAP : 6) : 0;
+    offset += i
+      ? (column[i - 1].height + node.height) / 2 + (node.box || column[i - 1].box ? BOX_GAP : 6)
+      : 0;
     const near = sweep > 9 ? [...node.left, ...node.right] : sweep % 2 ? node.right : node.left;
     const wish = near.length ? near.reduce((sum, other) => sum + other.y, 0) / near.length : node.y;
     const weight = node.box ? 1 : 3; // long arrows rather straight
@@ -92,7 +115,11 @@ function settle(column, sweep) {
     let pool = { sum: (wish - offset) * weight, weight, nodes: [node] };
     while (pools.length && pools.at(-1).sum / pools.at(-1).weight > pool.sum / pool.weight) {
       const above = pools.pop();
-      pool = { sum: above.sum + pool.sum, weight: above.weight + pool.weight, nodes: above.nodes.concat(pool.nodes) };
+      pool = {
+        sum: above.sum + pool.sum,
+        weight: above.weight + pool.weight,
+        nodes: above.nodes.concat(pool.nodes),
+      };
     }
     pools.push(pool);
   });

@@ -4,16 +4,22 @@
 function sortedRows(keys) {
   const n = keys.length;
   const words = new Uint32Array(keys.buffer, keys.byteOffset, 2 * n); // bits of such doubles sort as they do
-  let from = new Uint32Array(n), to = new Uint32Array(n);
+  let from = new Uint32Array(n),
+    to = new Uint32Array(n);
   for (let i = 0; i < n; i++) from[i] = i;
   const counts = new Uint32Array(1 << 16);
   for (let digit = 0; digit < 4; digit++) {
-    const word = digit >> 1, shift = (digit & 1) * 16;
+    const word = digit >> 1,
+      shift = (digit & 1) * 16;
     counts.fill(0);
-    for (let i = 0; i < n; i++) counts[words[2 * i + word] >>> shift & 0xffff]++;
+    for (let i = 0; i < n; i++) counts[(words[2 * i + word] >>> shift) & 0xffff]++;
     let at = 0;
-    for (let i = 0; i < counts.length; i++) { const count = counts[i]; counts[i] = at; at += count; }
-    for (let i = 0; i < n; i++) to[counts[words[2 * from[i] + word] >>> shift & 0xffff]++] = from[i];
+    for (let i = 0; i < counts.length; i++) {
+      const count = counts[i];
+      counts[i] = at;
+      at += count;
+    }
+    for (let i = 0; i < n; i++) to[counts[(words[2 * from[i] + word] >>> shift) & 0xffff]++] = from[i];
     [from, to] = [to, from];
   }
   return from;

@@ -19,7 +19,7 @@ class Overview {
     this.flags = new Uint8Array(BINS);
     const [t0, t1] = this.timeline.whole;
     for (const lane of lanes) lane.gather(t0, t1, BINS, sums, this.flags);
-    const full = (t1 - t0) / BINS * this.workers;
+    const full = ((t1 - t0) / BINS) * this.workers;
     this.shares = Float32Array.from({ length: BINS }, (_, i) => {
       let sum = 0;
       for (let slot = 0; slot < SLOTS; slot++) sum += sums[i * SLOTS + slot];
@@ -30,8 +30,8 @@ class Overview {
 
   listen() {
     const { canvas, timeline } = this;
-    const timeAt = (event) => (event.offsetX - timeline.gutter) / this.room * timeline.whole[1];
-    const least = () => 4 * timeline.whole[1] / this.room; // what moves less is a click
+    const timeAt = (event) => ((event.offsetX - timeline.gutter) / this.room) * timeline.whole[1];
+    const least = () => (4 * timeline.whole[1]) / this.room; // what moves less is a click
     let from = null;
     canvas.addEventListener("pointerdown", (event) => {
       from = timeAt(event);
@@ -43,11 +43,14 @@ class Overview {
       if (Math.abs(to - from) > least()) timeline.show(Math.min(from, to), Math.max(from, to));
     });
     canvas.addEventListener("pointerup", (event) => {
-      const to = timeAt(event), half = (timeline.t1 - timeline.t0) / 2;
+      const to = timeAt(event),
+        half = (timeline.t1 - timeline.t0) / 2;
       if (from !== null && Math.abs(to - from) <= least()) timeline.show(to - half, to + half);
       from = null;
     });
-    canvas.addEventListener("pointercancel", () => { from = null; });
+    canvas.addEventListener("pointercancel", () => {
+      from = null;
+    });
   }
 
   // The room beside the names of lanes, so that it stands above what it shows.
@@ -56,8 +59,10 @@ class Overview {
   }
 
   drawNow() {
-    const { gutter, width, look } = this.timeline, height = 46;
-    const ratio = fitCanvas(this.canvas, width, height), context = this.canvas.getContext("2d");
+    const { gutter, width, look } = this.timeline,
+      height = 46;
+    const ratio = fitCanvas(this.canvas, width, height),
+      context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     context.fillStyle = look.faint;
@@ -75,32 +80,37 @@ class Overview {
     context.fillRect(0, 0, width, height);
     context.beginPath();
     context.moveTo(0, height);
-    for (let x = 0; x <= width; x++) context.lineTo(x, height - (height - 6) * this.share(x / width, 1 / width));
+    for (let x = 0; x <= width; x++)
+      context.lineTo(x, height - (height - 6) * this.share(x / width, 1 / width));
     context.lineTo(width, height);
     context.fillStyle = look.accent;
     context.globalAlpha = 0.5;
     context.fill();
     context.globalAlpha = 1;
     context.fillStyle = look.bad;
-    for (let i = 0; i < BINS; i++) if (this.flags[i] & FAILED) context.fillRect(i / BINS * width - 0.5, 0, 1.5, 5);
+    for (let i = 0; i < BINS; i++)
+      if (this.flags[i] & FAILED) context.fillRect((i / BINS) * width - 0.5, 0, 1.5, 5);
   }
 
   // What is not looked at is shaded.
   drawView(context, width, height) {
     const { look, whole, t0, t1 } = this.timeline;
-    const a = t0 / whole[1] * width, b = t1 / whole[1] * width;
+    const a = (t0 / whole[1]) * width,
+      b = (t1 / whole[1]) * width;
     context.fillStyle = look.shade;
     context.fillRect(0, 0, a, height);
     context.fillRect(b, 0, width - b, height);
     if (b - a > width - 0.5) return;
-    const left = Math.max(0.5, a), right = Math.min(b, width - 0.5);
+    const left = Math.max(0.5, a),
+      right = Math.min(b, width - 0.5);
     context.strokeStyle = look.text;
     context.strokeRect(left, 0.5, Math.max(2, right - left), height - 1);
   }
 
   // The part of the workers that is busy, from 0 to 1.
   share(at, wide) {
-    const from = Math.floor(at * BINS), to = Math.max(from + 1, Math.floor((at + wide) * BINS));
+    const from = Math.floor(at * BINS),
+      to = Math.max(from + 1, Math.floor((at + wide) * BINS));
     let sum = 0;
     for (let i = from; i < to; i++) sum += this.shares[Math.min(i, BINS - 1)];
     return sum / (to - from);

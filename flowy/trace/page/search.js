@@ -1,7 +1,7 @@
 // Finding tasks: by parts of names, keys, values and errors, and by a few words with a meaning.
 
 const MOST_FOUND = 2000;
-const UNITS = { ns: 1e-9, us: 1e-6, "µs": 1e-6, ms: 1e-3, s: 1, "": 1, min: 60, h: 3600 };
+const UNITS = { ns: 1e-9, us: 1e-6, µs: 1e-6, ms: 1e-3, s: 1, "": 1, min: 60, h: 3600 };
 
 // A test of rows for one word of the question.
 function testOf(run, word) {
@@ -25,8 +25,13 @@ function textTest(run, word) {
   const ofKey = /[-.]?\d/.test(word); // numbers may be those of a key, and only then keys are made
   const head = word.replace(/-?[\d.-]*$/, "");
   const mayBe = run.names.map((name) => name.toLowerCase().endsWith(head) || has(name));
-  return (row) => named[run.nameOf[row]] || (ofKey && mayBe[run.nameOf[row]] && has(run.key(row)))
-    || has(run.keys[row]) || has(run.errors[row]) || has(run.values[row]) || placed[run.lineOf[row]];
+  return (row) =>
+    named[run.nameOf[row]] ||
+    (ofKey && mayBe[run.nameOf[row]] && has(run.key(row))) ||
+    has(run.keys[row]) ||
+    has(run.errors[row]) ||
+    has(run.values[row]) ||
+    placed[run.lineOf[row]];
 }
 
 // { rows: the first that fit, count: how many do }
@@ -54,24 +59,36 @@ class SearchBox {
       this.later = setTimeout(() => this.ask(), run.n > 50_000 ? 200 : 30);
     });
     this.input.addEventListener("keydown", (event) => this.press(event));
-    this.input.addEventListener("focus", () => { if (this.input.value) this.list.hidden = false; });
+    this.input.addEventListener("focus", () => {
+      if (this.input.value) this.list.hidden = false;
+    });
     document.addEventListener("pointerdown", (event) => {
       if (!event.target.closest(".search")) this.list.hidden = true;
     });
   }
 
   ask() {
-    const { run } = this, found = search(run, this.input.value);
+    const { run } = this,
+      found = search(run, this.input.value);
     this.rows = found.rows.slice(0, 50);
     this.at = -1;
     const asked = this.input.value.trim() !== "";
     this.list.hidden = !asked;
     this.input.setAttribute("aria-expanded", asked);
-    const items = this.rows.map((row, i) => el("li", { role: "option", id: `found${i}`, onclick: () => this.pick(i) },
-      swatch(run.slot(row)), nameOf(run.key(row)), el("span", { class: "faint" }, showSeconds(run.took[row])),
-      run.failed(row) ? badge(run.outcome(row)) : null));
+    const items = this.rows.map((row, i) =>
+      el(
+        "li",
+        { role: "option", id: `found${i}`, onclick: () => this.pick(i) },
+        swatch(run.slot(row)),
+        nameOf(run.key(row)),
+        el("span", { class: "faint" }, showSeconds(run.took[row])),
+        run.failed(row) ? badge(run.outcome(row)) : null,
+      ),
+    );
     const more = found.count > this.rows.length ? `, the first ${this.rows.length} here` : "";
-    const head = found.count ? `${plural(found.count, "task")}${more}` : "No task has that. Try is:failed, is:retried, worker:2, >10ms";
+    const head = found.count
+      ? `${plural(found.count, "task")}${more}`
+      : "No task has that. Try is:failed, is:retried, worker:2, >10ms";
     this.list.replaceChildren(el("li", { class: "faint", role: "presentation" }, head), ...items);
     this.on.found(found.rows);
   }

@@ -13,7 +13,11 @@ class Theme {
   }
 
   remembered() {
-    try { return localStorage.getItem("flowy-theme"); } catch { return null; } // a file may have no storage
+    try {
+      return localStorage.getItem("flowy-theme");
+    } catch {
+      return null;
+    } // a file may have no storage
   }
 
   get name() {
@@ -22,7 +26,11 @@ class Theme {
 
   toggle() {
     this.chosen = this.name === "dark" ? "light" : "dark";
-    try { localStorage.setItem("flowy-theme", this.chosen); } catch { /* then for this visit only */ }
+    try {
+      localStorage.setItem("flowy-theme", this.chosen);
+    } catch {
+      /* then for this visit only */
+    }
     this.apply();
   }
 
@@ -31,7 +39,11 @@ class Theme {
     const style = getComputedStyle(document.documentElement);
     const read = (name) => style.getPropertyValue(`--${name}`).trim();
     this.colours = Object.fromEntries(
-      ["text", "faint", "line", "panel", "lane", "bad", "retry", "accent", "shade"].map((n) => [n, read(n)]));
+      ["text", "faint", "line", "panel", "lane", "bad", "retry", "accent", "shade"].map((n) => [
+        n,
+        read(n),
+      ]),
+    );
     this.slots = Array.from({ length: SLOTS }, (_, i) => read(`slot${i}`));
     this.font = style.getPropertyValue("--font").trim();
     this.changed();
@@ -40,6 +52,6 @@ class Theme {
   // A colour as one number, as ImageData has it in memory.
   static pixel(hex) {
     const n = parseInt(hex.slice(1), 16);
-    return (255 << 24 | (n & 255) << 16 | (n >> 8 & 255) << 8 | n >> 16) >>> 0;
+    return ((255 << 24) | ((n & 255) << 16) | (((n >> 8) & 255) << 8) | (n >> 16)) >>> 0;
   }
 }

@@ -1,7 +1,10 @@
 // The timeline: lanes below an axis, the part of the run that is looked at, and what is picked out in it.
 
-const AXIS = 24, GAP = 3;
-const LEAST_LANE = 7, MOST_LANE = 24, TALLEST = 420;
+const AXIS = 24,
+  GAP = 3;
+const LEAST_LANE = 7,
+  MOST_LANE = 24,
+  TALLEST = 420;
 
 class Timeline {
   constructor(run, lanes, theme, on) {
@@ -17,7 +20,10 @@ class Timeline {
     this.draw = onceAFrame(() => this.drawNow());
     this.layOut();
     this.scroller.addEventListener("scroll", this.draw);
-    new ResizeObserver(() => { this.layOut(); this.draw(); }).observe(this.scroller);
+    new ResizeObserver(() => {
+      this.layOut();
+      this.draw();
+    }).observe(this.scroller);
     listenToGestures(this);
   }
 
@@ -42,12 +48,19 @@ class Timeline {
 
   // What is looked at
 
-  get secondsPerPixel() { return (this.t1 - this.t0) / Math.max(1, this.width - this.gutter); }
-  timeAt(x) { return this.t0 + (x - this.gutter) * this.secondsPerPixel; }
-  xAt(time) { return this.gutter + (time - this.t0) / this.secondsPerPixel; }
+  get secondsPerPixel() {
+    return (this.t1 - this.t0) / Math.max(1, this.width - this.gutter);
+  }
+  timeAt(x) {
+    return this.t0 + (x - this.gutter) * this.secondsPerPixel;
+  }
+  xAt(time) {
+    return this.gutter + (time - this.t0) / this.secondsPerPixel;
+  }
 
   show(t0, t1) {
-    const [first, last] = this.whole, all = last - first;
+    const [first, last] = this.whole,
+      all = last - first;
     const span = Math.min(all, Math.max(t1 - t0, Math.min(all, 1e-6)));
     const begin = Math.min(Math.max(first, (t0 + t1 - span) / 2), last - span);
     [this.t0, this.t1] = [begin, begin + span];
@@ -56,31 +69,40 @@ class Timeline {
   }
 
   zoom(factor, around = (this.t0 + this.t1) / 2) {
-    const span = (this.t1 - this.t0) * factor, part = (around - this.t0) / (this.t1 - this.t0);
-    if (span < this.whole[1] - this.whole[0]) this.show(around - part * span, around + (1 - part) * span);
+    const span = (this.t1 - this.t0) * factor,
+      part = (around - this.t0) / (this.t1 - this.t0);
+    if (span < this.whole[1] - this.whole[0])
+      this.show(around - part * span, around + (1 - part) * span);
     else this.show(...this.whole);
   }
 
-  pan(seconds) { this.show(this.t0 + seconds, this.t1 + seconds); }
+  pan(seconds) {
+    this.show(this.t0 + seconds, this.t1 + seconds);
+  }
 
   // Puts a task in the middle, wide enough to be seen among its neighbours.
   showTask(row) {
     const { start, took } = this.run;
     if (!(took[row] >= 0)) return;
-    const middle = start[row] + took[row] / 2, span = this.t1 - this.t0;
+    const middle = start[row] + took[row] / 2,
+      span = this.t1 - this.t0;
     const inView = start[row] >= this.t0 && start[row] + took[row] <= this.t1;
     if (!inView || took[row] / this.secondsPerPixel < 3) {
       const wide = Math.min(span, Math.max(took[row] * 12, 1e-6));
       this.show(middle - wide / 2, middle + wide / 2);
     }
     const lane = this.laneOf(row);
-    const y = AXIS + lane * (this.lane + GAP), top = this.scroller.scrollTop;
-    if (y - AXIS < top || y + this.lane > top + this.height) this.scroller.scrollTop = y - this.height / 2;
+    const y = AXIS + lane * (this.lane + GAP),
+      top = this.scroller.scrollTop;
+    if (y - AXIS < top || y + this.lane > top + this.height)
+      this.scroller.scrollTop = y - this.height / 2;
   }
 
   laneOf(row) {
     const wanted = this.run.workerOf[row];
-    return this.lanes.findIndex((lane) => lane.worker === wanted && lane.rows[this.placeIn(lane, row)] === row);
+    return this.lanes.findIndex(
+      (lane) => lane.worker === wanted && lane.rows[this.placeIn(lane, row)] === row,
+    );
   }
 
   placeIn(lane, row) {
@@ -105,8 +127,10 @@ class Timeline {
   taskAt(x, y) {
     const lane = this.lanes[this.laneAt(y)];
     if (!lane || x < this.gutter) return -1;
-    const time = this.timeAt(x), near = 3 * this.secondsPerPixel;
-    let best = -1, distance = near;
+    const time = this.timeAt(x),
+      near = 3 * this.secondsPerPixel;
+    let best = -1,
+      distance = near;
     const at = lane.position(time + near);
     for (let i = at; i >= Math.max(0, at - 200); i--) {
       const row = lane.rows[i];
@@ -122,18 +146,24 @@ class Timeline {
     const lane = this.lanes[this.laneAt(y)];
     if (!lane || x < this.gutter) return 0;
     const time = this.timeAt(x);
-    return lane.position(time + this.secondsPerPixel / 2) - lane.position(time - this.secondsPerPixel / 2);
+    return (
+      lane.position(time + this.secondsPerPixel / 2) - lane.position(time - this.secondsPerPixel / 2)
+    );
   }
 
   // Drawing
 
   drawNow() {
     const began = performance.now();
-    const ratio = fitCanvas(this.canvas, this.width, this.height), context = this.canvas.getContext("2d");
+    const ratio = fitCanvas(this.canvas, this.width, this.height),
+      context = this.canvas.getContext("2d");
     context.fillStyle = this.look.panel;
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.drawMarks(context, ratio, (x) => context.fillRect(x, (AXIS - 6) * ratio, ratio, this.canvas.height));
-    const top = this.scroller.scrollTop, step = this.lane + GAP;
+    this.drawMarks(context, ratio, (x) =>
+      context.fillRect(x, (AXIS - 6) * ratio, ratio, this.canvas.height),
+    );
+    const top = this.scroller.scrollTop,
+      step = this.lane + GAP;
     for (let at = Math.floor(top / step); at < this.lanes.length; at++) {
       const y = AXIS + at * step - top;
       if (y > this.height) break;
@@ -146,8 +176,18 @@ class Timeline {
   }
 
   drawOne(context, at, y, ratio) {
-    const lane = this.lanes[at], x = this.gutter * ratio, width = this.canvas.width - x;
-    const place = { x, y: Math.round(y * ratio), width, height: this.lane * ratio, t0: this.t0, t1: this.t1, ratio };
+    const lane = this.lanes[at],
+      x = this.gutter * ratio,
+      width = this.canvas.width - x;
+    const place = {
+      x,
+      y: Math.round(y * ratio),
+      width,
+      height: this.lane * ratio,
+      t0: this.t0,
+      t1: this.t1,
+      ratio,
+    };
     context.save();
     context.beginPath();
     context.rect(x, AXIS * ratio, width, this.canvas.height);
@@ -162,7 +202,8 @@ class Timeline {
     context.fillStyle = this.look.faint;
     context.font = `${11 * ratio}px ${this.look.font}`;
     context.textBaseline = "middle";
-    const text = this.gutter < 60 ? lane.label.replace("worker ", "").replace("no worker", "·") : lane.label;
+    const text =
+      this.gutter < 60 ? lane.label.replace("worker ", "").replace("no worker", "·") : lane.label;
     context.fillText(text, 4 * ratio, place.y + place.height / 2 + ratio / 2);
   }
 
@@ -176,7 +217,8 @@ class Timeline {
       context.fillStyle = look.line;
       context.fillRect(x, (AXIS - 6) * ratio, ratio, 6 * ratio);
       context.fillStyle = look.faint;
-      const text = showMark(time, step, this.t1), wide = context.measureText(text).width;
+      const text = showMark(time, step, this.t1),
+        wide = context.measureText(text).width;
       const left = Math.max(x - wide / 2, this.gutter * ratio);
       context.fillText(text, Math.min(left, canvas.width - wide - 2 * ratio), (AXIS / 2 - 2) * ratio);
     });
@@ -206,7 +248,12 @@ class Timeline {
     for (const source of this.run.causesOf(row).slice(0, 60)) this.drawLink(context, source, row, ratio);
     for (const user of users.subarray(0, 60)) this.drawLink(context, row, user, ratio);
     context.lineWidth = 2 * ratio;
-    context.strokeRect(box.x * ratio - ratio, box.y * ratio - ratio, box.width * ratio + 2 * ratio, (this.lane + 2) * ratio);
+    context.strokeRect(
+      box.x * ratio - ratio,
+      box.y * ratio - ratio,
+      box.width * ratio + 2 * ratio,
+      (this.lane + 2) * ratio,
+    );
     context.restore();
   }
 
@@ -219,9 +266,13 @@ class Timeline {
   }
 
   drawLink(context, from, to, ratio) {
-    const a = this.boxOf(from), b = this.boxOf(to);
+    const a = this.boxOf(from),
+      b = this.boxOf(to);
     if (!a || !b) return;
-    const x0 = (a.x + a.width) * ratio, y0 = (a.y + this.lane / 2) * ratio, x1 = b.x * ratio, y1 = (b.y + this.lane / 2) * ratio;
+    const x0 = (a.x + a.width) * ratio,
+      y0 = (a.y + this.lane / 2) * ratio,
+      x1 = b.x * ratio,
+      y1 = (b.y + this.lane / 2) * ratio;
     const bend = Math.max(12 * ratio, Math.abs(x1 - x0) / 2);
     context.beginPath();
     context.moveTo(x0, y0);
@@ -236,7 +287,8 @@ class Timeline {
       if (this.run.end[row] < this.t0 || this.run.start[row] > this.t1) continue;
       const box = this.boxOf(row);
       if (!box || box.y < AXIS - this.lane) continue;
-      const x = Math.max(this.gutter, box.x + Math.min(box.width, 10) / 2) * ratio, y = (box.y + 5) * ratio;
+      const x = Math.max(this.gutter, box.x + Math.min(box.width, 10) / 2) * ratio,
+        y = (box.y + 5) * ratio;
       context.beginPath();
       context.moveTo(x, y);
       context.lineTo(x - 4 * ratio, y - 7 * ratio);

@@ -10,15 +10,25 @@ class Simulation {
     this.parents = Int32Array.from({ length: n }, (_, row) => run.parent(row));
     this.missing = new Int32Array(n);
     [this.firstUser, this.users] = lists(n, (see) => this.eachCause(see));
-    [this.firstChild, this.children] = lists(n, (see) => this.parents.forEach((parent, row) => { if (parent >= 0) see(parent, row); }));
-    this.eachCause((_, row) => { this.missing[row]++; });
-    this.parents.forEach((parent, row) => { if (parent >= 0) this.missing[row]++; });
+    [this.firstChild, this.children] = lists(n, (see) =>
+      this.parents.forEach((parent, row) => {
+        if (parent >= 0) see(parent, row);
+      }),
+    );
+    this.eachCause((_, row) => {
+      this.missing[row]++;
+    });
+    this.parents.forEach((parent, row) => {
+      if (parent >= 0) this.missing[row]++;
+    });
   }
 
   eachCause(see) {
-    const { first, sources, after, n } = this.run, { parents } = this;
+    const { first, sources, after, n } = this.run,
+      { parents } = this;
     for (let row = 0; row < n; row++) {
-      for (let k = first[row]; k < first[row + 1]; k++) if (sources[k] !== parents[row]) see(sources[k], row);
+      for (let k = first[row]; k < first[row + 1]; k++)
+        if (sources[k] !== parents[row]) see(sources[k], row);
       if (after[row] >= 0 && after[row] !== parents[row]) see(after[row], row);
     }
   }
@@ -27,23 +37,33 @@ class Simulation {
   seconds(workers, name = -1, factor = 1) {
     const { run } = this;
     this.left = this.missing.slice();
-    this.unfinished = Int32Array.from({ length: run.n }, (_, row) => this.firstChild[row + 1] - this.firstChild[row]);
-    const takes = (row) => (run.took[row] > 0 ? run.took[row] * (run.nameOf[row] === name ? factor : 1) : 0);
-    const running = new Heap(), queue = [];
-    let starting = [], free = workers, clock = 0, next = 0;
+    this.unfinished = Int32Array.from(
+      { length: run.n },
+      (_, row) => this.firstChild[row + 1] - this.firstChild[row],
+    );
+    const takes = (row) =>
+      run.took[row] > 0 ? run.took[row] * (run.nameOf[row] === name ? factor : 1) : 0;
+    const running = new Heap(),
+      queue = [];
+    let starting = [],
+      free = workers,
+      clock = 0,
+      next = 0;
     for (let row = 0; row < run.n; row++) if (!this.left[row]) starting.push(row);
     for (;;) {
       while (starting.length) {
         const entered = [];
         for (const row of starting) {
           if (run.kindOf[row] === this.activity) queue.push(row);
-          else if (this.firstChild[row] === this.firstChild[row + 1]) running.push(clock + takes(row), row);
+          else if (this.firstChild[row] === this.firstChild[row + 1])
+            running.push(clock + takes(row), row);
           else entered.push(row);
         }
         starting = [];
         for (const row of entered) this.enter(row, starting);
       }
-      for (; next < queue.length && free; free--, next++) running.push(clock + takes(queue[next]), queue[next]);
+      for (; next < queue.length && free; free--, next++)
+        running.push(clock + takes(queue[next]), queue[next]);
       if (!running.size) return clock;
       clock = running.least;
       while (running.size && running.least === clock) {
@@ -77,17 +97,29 @@ class Simulation {
 // For each of n numbers a list of others, from pairs that `each` calls its argument with.
 function lists(n, each) {
   const first = new Uint32Array(n + 1);
-  each((key) => { first[key + 1]++; });
+  each((key) => {
+    first[key + 1]++;
+  });
   for (let i = 0; i < n; i++) first[i + 1] += first[i];
-  const at = first.slice(), values = new Uint32Array(first[n]);
-  each((key, value) => { values[at[key]++] = value; });
+  const at = first.slice(),
+    values = new Uint32Array(first[n]);
+  each((key, value) => {
+    values[at[key]++] = value;
+  });
   return [first, values];
 }
 
 class Heap {
-  constructor() { this.times = []; this.rows = []; }
-  get size() { return this.times.length; }
-  get least() { return this.times[0]; }
+  constructor() {
+    this.times = [];
+    this.rows = [];
+  }
+  get size() {
+    return this.times.length;
+  }
+  get least() {
+    return this.times[0];
+  }
 
   push(time, row) {
     const { times, rows } = this;
@@ -104,7 +136,11 @@ class Heap {
   }
 
   pop() {
-    const { times, rows } = this, top = rows[0], time = times.pop(), row = rows.pop(), size = times.length;
+    const { times, rows } = this,
+      top = rows[0],
+      time = times.pop(),
+      row = rows.pop(),
+      size = times.length;
     if (!size) return top;
     let at = 0;
     for (;;) {
