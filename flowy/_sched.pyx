@@ -4321,13 +4321,13 @@ cdef class Batch:
         cdef Py_ssize_t i, n = min((len(times) - 16) // 4, len(self) - first)
         cdef Tracer t
         cdef int16_t worker
+        cdef uint16_t taken16 = rounded(<uint64_t>taken), made16 = rounded(<uint64_t>made)
         if not self.traced or n <= 0:
             return
         t = self.run_of(first).tracer
         worker = t.number_worker((<int64_t *>(data + 8))[0])
         for i in range(n):
-            t.ran(self.row_of(first + i), worker, sent, began + at, began + (at + took[i]),
-                  rounded(<uint64_t>taken), rounded(<uint64_t>made))
+            t.ran(self.row_of(first + i), worker, sent, began + at, began + (at + took[i]), taken16, made16)
             at += took[i]
 
     def drop_call(self, Py_ssize_t i):

@@ -33,14 +33,15 @@ LAYERS = {
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
             " swf.serialization"
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
-            " trace.mermaid trace.page trace.page.facts trace.page.packing trace.record trace.trace",
+            " trace.mermaid trace.notebook trace.page trace.page.facts trace.page.packing trace.record"
+            " trace.trace",
             "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
             " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.mailbox local.cpus"
-            " local.large local.segments local.shelf local.tracing local.watch"
+            " local.large local.segments local.shelf local.tracing local.watch local.notebook"
             " progress progress.counts progress.others progress.reporter progress.terminal progress.text"
             " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
             " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"

@@ -179,6 +179,12 @@ class LocalWorkflow:
         names = ", ".join([*self._activities, *self._workflows])
         return f"<LocalWorkflow {describe(self._factory)}({names})>"
 
+    def _repr_html_(self) -> str:
+        from flowy.local.notebook import workflow_html  # only notebooks ask
+
+        inner = {name: workflow._factory for name, workflow in self._workflows.items()}
+        return workflow_html(self._factory, self._activities, self._options, inner)
+
     # configuration
 
     def conf_activity(self, name: str, activity: Callable[..., Any], **options: Any) -> None:
@@ -588,6 +594,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id}, {self.status}>"
+
+    def _repr_html_(self) -> str:
+        from flowy.local.notebook import run_html  # only notebooks ask
+
+        usage = self.usage()
+        title = f"run {self.id}: {self.status}"
+        return run_html(title, self.progress().items(), usage.elapsed, usage.workers)
 
     @property
     def status(self) -> Status:
