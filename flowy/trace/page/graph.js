@@ -72,7 +72,12 @@ class Graph extends Boxes {
       b = [x + to.x - 2, y + to.y + to.height / 2];
     if (from === to) return; // calls on one's own results: the count in the box says it
     let d;
-    if (a[0] > b[0]) {
+    if (route[0].x === route.at(-1).x) {
+      // within a column: around at its right
+      const right = x + to.x + to.width + 2,
+        out = Math.max(a[0], right) + 22;
+      d = `M${a}C${out} ${a[1]} ${out} ${b[1]} ${right} ${b[1]}`;
+    } else if (a[0] > b[0]) {
       // back to an earlier column: around below
       const low = y + Math.max(from.y + from.height, to.y + to.height) + 18;
       d = `M${x + from.x + from.width / 2} ${y + from.y + from.height}C${x + from.x + from.width / 2} ${low + 14} ${x + to.x + to.width / 2} ${low + 14} ${x + to.x + to.width / 2} ${y + to.y + to.height + 3}`;

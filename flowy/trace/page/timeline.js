@@ -164,6 +164,7 @@ class Timeline {
     );
     const top = this.scroller.scrollTop,
       step = this.lane + GAP;
+    this.labelled = -Infinity;
     for (let at = Math.floor(top / step); at < this.lanes.length; at++) {
       const y = AXIS + at * step - top;
       if (y > this.height) break;
@@ -198,7 +199,8 @@ class Timeline {
     context.globalAlpha = 1;
     drawLane(context, lane, place, this.look);
     context.restore();
-    if (!lane.label || (this.lane < 11 && at % 2)) return;
+    if (!lane.label || y < this.labelled + 12) return; // there is no room for one
+    this.labelled = y;
     context.fillStyle = this.look.faint;
     context.font = `${11 * ratio}px ${this.look.font}`;
     context.textBaseline = "middle";
