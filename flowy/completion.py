@@ -160,9 +160,9 @@ def fish(top: Command) -> str:
 
 
 def _quote(text: str) -> str:
-    """A word of fish.
+    r"""A word of fish.
 
     >>> print(_quote("it's"))
-    'it\\\\'s'
+    'it\'s'
     """
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -82,7 +82,9 @@ class Screen:
 class Terminal:
     """Draws snapshots at the foot of the terminal, and leaves the last one as text."""
 
-    first, least = 0.3, 0.2
+    first, least = 0.5, 0.2
+    _warm = False
+    """Whether a frame was painted in this process: the first takes twice as long."""
     _taken = threading.Lock()
     """There is one foot of a terminal: who comes second gets log lines."""
 
@@ -102,7 +104,9 @@ class Terminal:
         if not fits or os.environ.get("TERM", "dumb") == "dumb" or not cls._taken.acquire(False):
             return None
         paint = painter(stream)
-        paint(Snapshot(0.0, (Row("", 2, 1, 0, 0),), 0), 80)  # the first time takes long
+        if not cls._warm:
+            paint(Snapshot(0.0, (Row("", 2, 1, 0, 0),), 0), 80)
+            cls._warm = True
         return cls(stream, paint)
 
     def draw(self, snapshot: Snapshot) -> None:
@@ -153,7 +157,12 @@ def _make_rich_painter(stream: TextIO) -> Callable[[Snapshot, int], list[str]]:
                 made.add_column("", width=text.BAR * 2 if width >= 90 else text.BAR)
         for row in snapshot.rows:
             name, *rest = text.cells(row)
-            drawn = ProgressBar(total=max(1, row.asked), completed=row.done + row.failed)
+            drawn = ProgressBar(
+                total=max(1, row.asked),
+                completed=row.done + row.failed,
+                complete_style="cyan",
+                finished_style="green",
+            )
             made.add_row(Text(name), drawn, *map(Text, rest))
         console = Console(
             file=io.StringIO(),

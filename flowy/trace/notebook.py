@@ -38,7 +38,7 @@ def html(c: Columns, title: str, workers: int) -> str:
 
 
 def _table(c: Columns) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             shorten(row.name),
             f"{row.tasks:,}",
