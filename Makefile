@@ -17,7 +17,8 @@ find = $(shell for p in $(2); do \
 pyenv = $(wildcard $(or $(shell pyenv root 2>/dev/null),$(HOME)/.pyenv)/versions/$(1)*/bin/python)
 PYTHON ?= $(call find,sys.version_info.minor >= 10,python3 $(VERSIONS:%=python%) $(call pyenv,3.1))
 
-.PHONY: help demo demo-swf test test-all test-long pytest chaos soak lint docs docs-tables bench clean $(VERSIONS:%=test-%)
+.PHONY: help demo demo-swf test test-all test-long test-mermaid pytest chaos soak lint docs docs-progress \
+	docs-tables docs-pictures bench clean $(VERSIONS:%=test-%)
 .NOTPARALLEL:
 
 help:
@@ -26,11 +27,14 @@ help:
 	@echo 'make test       lint and tests'
 	@echo 'make test-all   the same on each of Python $(VERSIONS) found here'
 	@echo 'make test-long  the tests with many more random programs'
+	@echo "make test-mermaid  the graphs that are drawn, read by Mermaid's own parser"
 	@echo 'make chaos      kills and signals in numbers; some: make chaos CHAOS="--scale 0.1 --only threads"'
 	@echo 'make soak       an hour of runs: what the driver holds must not grow'
 	@echo 'make lint       ruff, mypy --strict, stubtest'
 	@echo 'make docs       the examples in docstrings and docs/, run'
 	@echo 'make docs-tables  the tables of docs/swf-service.md, made from the tests'
+	@echo 'make docs-pictures  the screenshots in docs/pictures, by a headless Chromium'
+	@echo 'make docs-progress  the picture of progress in docs/pictures, of a real run'
 	@echo 'make bench      the benchmarks; some of them: make bench BENCH="--bench engine"'
 	@echo 'make clean      remove what was built, the environments too'
 
@@ -55,6 +59,11 @@ $(VERSIONS:%=test-%): test-%:
 test-long: $(DEV)
 	FLOWY_LONG=1 $(RUN) -m pytest --timeout=7200 -o faulthandler_timeout=7000
 
+# Needs node and npm. What it installs is for tests only; `make pytest` skips the test until it is there.
+test-mermaid: $(DEV)
+	cd tests/mermaid && npm ci --no-audit --no-fund
+	$(RUN) -m pytest tests/test_pictures.py
+
 chaos: $(DEV)
 	cd tests && '$(abspath $(RUN))' -m chaos $(CHAOS)
 
@@ -72,8 +81,14 @@ lint: $(DEV)
 docs: $(DEV)
 	$(RUN) -m pytest --doctest-modules --doctest-glob='*.md' flowy $(wildcard docs) || [ $$? -eq 5 ]
 
+docs-progress: $(DEV)
+	cd tests && '$(abspath $(RUN))' -m progress_picture
+
 docs-tables: $(DEV)
 	cd tests && '$(abspath $(RUN))' -m swf_table
+
+docs-pictures: $(DEV)
+	cd tests && '$(abspath $(RUN))' -m page_pictures
 
 # asv keeps what it knows of the machine in the home directory: here that is .asv, where results go too.
 bench: $(VENV)/.flowy $(VENV)/.bench
@@ -83,6 +98,7 @@ bench: $(VENV)/.flowy $(VENV)/.bench
 
 clean:
 	rm -rf .venv .venv-3.* build dist *.egg-info flowy/*.c flowy/*.so flowy/*.html
+	rm -rf tests/mermaid/node_modules
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find flowy tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 

@@ -36,11 +36,13 @@ class Conditional:
         return self.offer(greeting, "a card")
 
 
+w = flowy.LocalWorkflow(Conditional)
+w.conf_activity("score", score)
+w.conf_activity("greeting", greeting)
+w.conf_activity("offer", offer)
+
+
 def main():
-    w = flowy.LocalWorkflow(Conditional)
-    w.conf_activity("score", score)
-    w.conf_activity("greeting", greeting)
-    w.conf_activity("offer", offer)
     with w:  # the workers stay for both runs
         print(w.run("Ada"))
         print(w.run("Edsger"))

@@ -44,12 +44,16 @@ def local(factory):
     return w
 
 
+handling = local(ErrorHandling)
+no_handling = local(NoHandling)
+
+
 def main():
-    with local(ErrorHandling) as w:
-        print(w.run(10, 4))
-        print(w.run(1, 0))
+    with handling:
+        print(handling.run(10, 4))
+        print(handling.run(1, 0))
     try:
-        local(NoHandling).run(1, 0)
+        no_handling.run(1, 0)
     except flowy.TaskError as error:
         print("the run failed:", repr(error.__cause__))
 

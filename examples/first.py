@@ -29,10 +29,12 @@ class First:
         return self.publish(flowy.first(answers))
 
 
+w = flowy.LocalWorkflow(First, activity_workers=2)
+w.conf_activity("ask", ask)
+w.conf_activity("publish", publish)
+
+
 def main():
-    w = flowy.LocalWorkflow(First, activity_workers=2)
-    w.conf_activity("ask", ask)
-    w.conf_activity("publish", publish)
     print(w.run([("the far mirror", 0.5), ("the near mirror", 0.05)]))
 
 

@@ -30,10 +30,12 @@ class FirstTwo:
         return self.agree(list(itertools.islice(flowy.finish_order(votes), 2)))
 
 
+w = flowy.LocalWorkflow(FirstTwo, activity_workers=3)
+w.conf_activity("vote", vote)
+w.conf_activity("agree", agree)
+
+
 def main():
-    w = flowy.LocalWorkflow(FirstTwo, activity_workers=3)
-    w.conf_activity("vote", vote)
-    w.conf_activity("agree", agree)
     print(w.run([("Slow", 0.6), ("Quick", 0.05), ("Steady", 0.25)]))
 
 

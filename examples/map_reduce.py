@@ -42,6 +42,18 @@ class Parallel(InOrder):
         return flowy.parallel_reduce(self.merge, flowy.map(self.letters, words))
 
 
+def local(factory):
+    w = flowy.LocalWorkflow(factory, activity_workers=4)
+    w.conf_activity("letters", letters)
+    w.conf_activity("merge", merge)
+    return w
+
+
+in_order = local(InOrder)
+in_finish_order = local(InFinishOrder)
+parallel = local(Parallel)
+
+
 def main():
     words = [
         "incomprehensibility",
@@ -54,14 +66,11 @@ def main():
         "is",
         "interdisciplinary",
     ]
-    for factory in InOrder, InFinishOrder, Parallel:
-        w = flowy.LocalWorkflow(factory, activity_workers=4)
-        w.conf_activity("letters", letters)
-        w.conf_activity("merge", merge)
+    for name, w in ("InOrder", in_order), ("InFinishOrder", in_finish_order), ("Parallel", parallel):
         started = time.monotonic()
         counts = w.run(words)
         seconds = time.monotonic() - started
-        print(f"{factory.__name__:13} {seconds:.2f} s  {dict(counts.most_common(3))}")
+        print(f"{name:13} {seconds:.2f} s  {dict(counts.most_common(3))}")
 
 
 if __name__ == "__main__":

@@ -24,9 +24,11 @@ class Warmest:
         return max(zip(degrees, cities, strict=True))
 
 
+w = flowy.LocalWorkflow(Warmest, activity_workers=4)
+w.conf_activity("measure", measure)
+
+
 def main():
-    w = flowy.LocalWorkflow(Warmest, activity_workers=4)
-    w.conf_activity("measure", measure)
     started = time.monotonic()
     degrees, city = w.run(["Bucharest", "Oslo", "Quito", "Perth"])
     print(f"warmest: {city}, {degrees} degrees")

@@ -25,9 +25,11 @@ class ParallelSum:
         return sum(subtotals)
 
 
+w = flowy.LocalWorkflow(ParallelSum)
+w.conf_activity("subtotal", subtotal)
+
+
 def main():
-    w = flowy.LocalWorkflow(ParallelSum)
-    w.conf_activity("subtotal", subtotal)
     print("sum of 1 to 100:", w.run(range(1, 101), 25))
 
 

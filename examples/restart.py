@@ -27,9 +27,11 @@ class Collect:
         return [*found, *names]
 
 
+w = flowy.LocalWorkflow(Collect)
+w.conf_activity("fetch", fetch)
+
+
 def main():
-    w = flowy.LocalWorkflow(Collect)
-    w.conf_activity("fetch", fetch)
     print("collected:", w.run())
 
     # Without an engine a restart is just a value; `flowy.plain` knows what it means.

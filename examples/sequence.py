@@ -36,11 +36,13 @@ class Sequence:
         return self.count(words)
 
 
+w = flowy.LocalWorkflow(Sequence)
+w.conf_activity("fetch", fetch)
+w.conf_activity("split", split)
+w.conf_activity("count", count)
+
+
 def main():
-    w = flowy.LocalWorkflow(Sequence)
-    w.conf_activity("fetch", fetch)
-    w.conf_activity("split", split)
-    w.conf_activity("count", count)
     print("words:", w.run("times"))
 
 

@@ -38,13 +38,15 @@ class MostVaried:
         return max(variances, key=lambda name: variances[name])
 
 
-def main():
-    variance = flowy.LocalWorkflow(Variance)
-    variance.conf_activity("mean", mean)
-    variance.conf_activity("squares", squares)
+variance = flowy.LocalWorkflow(Variance)
+variance.conf_activity("mean", mean)
+variance.conf_activity("squares", squares)
 
-    w = flowy.LocalWorkflow(MostVaried)
-    w.conf_workflow("variance", variance)
+w = flowy.LocalWorkflow(MostVaried)
+w.conf_workflow("variance", variance)
+
+
+def main():
     print("most varied:", w.run({"rain": [3, 3, 4, 2], "wind": [1, 30, 12, 7], "sun": [8, 9, 9, 8]}))
 
 

@@ -24,7 +24,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t
+from libc.stdint cimport int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
 
@@ -52,6 +52,10 @@ cdef extern from "Python.h":
     ctypedef struct PyListObject:
         PyObject **ob_item
     void set_size "Py_SET_SIZE"(object, Py_ssize_t)
+    ctypedef struct PyFrameObject
+    PyFrameObject *PyEval_GetFrame()
+    ctypedef struct PyCodeObject
+    PyCodeObject *PyFrame_GetCode(PyFrameObject *)  # a new reference
 
 cdef object LOGGING_FILE = logging.__file__
 cdef object CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
@@ -101,6 +105,25 @@ cdef extern from *:
         return realloc(old, wanted);
     }
 
+    /* Where in its code a frame is, as a number: no line is looked up for it. */
+    #if PY_VERSION_HEX >= 0x030b0000
+    #define flowy_place(frame) PyFrame_GetLasti(frame)
+    #else
+    #include <frameobject.h>
+    #define flowy_place(frame) ((frame)->f_lasti)
+    #endif
+
+    /* A number of bytes in 16 bits: exact below 2048, and else to one in 1024. */
+    static uint16_t flowy_rounded(uint64_t n)
+    {
+        int shift = 0;
+        while (n >= 2048) {
+            n >>= 1;
+            shift++;
+        }
+        return (uint16_t)(shift > 31 ? 0xFFFF : (shift << 11 | n));
+    }
+
     static void flowy_dispose(void *old, size_t had)
     {
     #ifdef __linux__
@@ -114,6 +137,8 @@ cdef extern from *:
     """
     void *resize "flowy_resize"(void *old, size_t had, size_t wanted) noexcept nogil
     size_t FLOWY_MAPPED
+    int place_of "flowy_place"(PyFrameObject *) noexcept
+    uint16_t rounded "flowy_rounded"(uint64_t n) noexcept nogil
     void dispose "flowy_dispose"(void *old, size_t had) noexcept nogil
 
 
@@ -265,9 +290,21 @@ cdef struct Row:                 # 56 bytes
     int32_t after
     int16_t worker
     uint16_t attempts
-    uint8_t kind
+    uint16_t line                # of the code that asked for it: 0, or where it is in `Tracer.places`
+    uint16_t taken               # bytes of its arguments, and of what it came to: see `rounded`
+    uint16_t made
+    uint8_t kind                 # and RAN, once it has run
     uint8_t outcome
-    uint8_t ran
+
+
+cdef uint8_t RAN = 0x80          # started is when it started, not when it was ready
+cdef int PLACES = 256            # places in the code whose line is at hand
+
+
+cdef struct Place:
+    PyObject *code
+    int at
+    uint16_t line
 
 
 # ---------------------------------------------------------------- values that are elsewhere
@@ -827,6 +864,7 @@ cdef class Map:
     cdef object failure          # of the inputs, raised where the members end
     cdef list listeners          # nodes of reductions and watches that take the members
     cdef Ints rows               # of a traced run: the row of each member
+    cdef uint16_t line           # and where the code asked for them
 
     def __dealloc__(self):
         cdef Py_ssize_t i
@@ -1076,6 +1114,8 @@ cdef class Run:
     cdef int32_t *rows                 # by node: its row there, -1 if it has none, -2 - n for alias n
     cdef Py_ssize_t cap_rows
     cdef Ints met                      # rows of the results met in arguments
+    cdef bint in_code                  # `running`, and by the user's code: its frames are there
+    cdef _Waits waits_for               # what the code waits for; None: nothing yet
     cdef int32_t row_ended             # of the task that ended last, and
     cdef int32_t row_after             # of the one whose end let the code go on last
 
@@ -1173,13 +1213,25 @@ cdef class Run:
         cdef Py_ssize_t i
         cdef Tracer t = self.tracer
         cdef int32_t row = t.add(self.traced_as, self.names_from + dep, call, index, self.lanes[dep] == 1,
-                                 self.row_after, self.clock)
+                                 self.row_after, self.line_here(), self.clock)
         if self.met.n > 1:
             self.push_once()
         elif self.met.n:
             push(&t.sources, self.met.v[0])
         self.met.n = 0
         return row
+
+    cdef int trace_other(self, int32_t id, str name, int kind, int32_t call) except -1:
+        """A row for a timer or a signal: it is on its way from now on."""
+        cdef Tracer t = self.tracer
+        self.rows[id] = t.add(self.traced_as, t.number_names((name,)), call, -1, kind | RAN, self.row_after,
+                              self.line_here(), self.clock)
+        t.rows[self.rows[id]].waited = t.rows[self.rows[id]].queued = 0
+        return 0
+
+    cdef uint16_t line_here(self) except? 0xFFFF:
+        """Where the workflow's code is; 0 if it does not run."""
+        return self.tracer.line_of(PyEval_GetFrame()) if self.in_code else 0
 
     cdef int push_once(self) except -1:
         """The sources of a row, each once though it may be among the arguments several times."""
@@ -1191,6 +1243,19 @@ cdef class Run:
     cdef int trace_met(self, int32_t id) except -1:
         if self.rows[id] != -1:
             push(&self.met, self.rows[id])
+        return 0
+
+    cdef int trace_wait(self, int32_t id) except -1:
+        cdef Node *n = &self.nodes[id]
+        cdef Tracer t = self.tracer
+        if n.dep >= 0:
+            name = self.names[n.dep]
+        elif self.rows[id] >= 0:
+            name = t.names[t.rows[self.rows[id]].name]
+        else:
+            name = KIND_NAMES[n.kind]
+        self.waits_for = t.wait_at(name, self.line_here())
+        self.waits_for.begin(self.open <= 1, self.clock)
         return 0
 
     cdef int trace_end(self, int32_t row, object value, bint failed) except -1:
@@ -1536,8 +1601,9 @@ cdef class Run:
         """Run a plain function of the user inside a step: it may call dependencies, not wait."""
         cdef bint running = self.running
         cdef bint aside = self.aside
+        cdef bint in_code = self.in_code
         box = []
-        self.running = self.aside = True
+        self.running = self.aside = self.in_code = True
         try:
             if self.plain or current() is self:
                 return function(*args)
@@ -1548,6 +1614,7 @@ cdef class Run:
         finally:
             self.running = running
             self.aside = aside
+            self.in_code = in_code
         value, error = box
         if error is not None:
             raise error
@@ -1602,17 +1669,17 @@ cdef class Run:
         self.advance()
 
     cdef int resume(self) except -1:
-        self.row_after = self.row_ended
         """Step 3: switch to the code; comes back when it waits or has ended."""
+        self.row_after = self.row_ended
         self.awaited = -1
         self.outbox.turns += 1
         self.hub = getcurrent()
         self.greenlet.parent = self.hub
-        self.running = True
+        self.running = self.in_code = True
         try:
             self.greenlet.switch()
         finally:
-            self.running = False
+            self.running = self.in_code = False
         if self.code_done:
             self.greenlet = None
         return 0
@@ -1700,8 +1767,12 @@ cdef class Run:
                 f"{self.key(id)} is not known yet, and waiting while logging holds its locks would "
                 "hang: look at the result before it is logged")
         if not self.cancel_pending:
+            if self.tracer is not None:
+                self.trace_wait(id)
             self.awaited = id
             self.hub.switch()
+            if self.tracer is not None and self.waits_for is not None:
+                self.waits_for.end(self.clock)
             if self.closed:
                 raise GreenletExit
         if self.give_up_with is not None and self.nodes[id].state < DONE:
@@ -2490,6 +2561,8 @@ cdef class Run:
         self.tally[m.dep].calls += 1
         face = MapResult.__new__(MapResult)
         face.map = m
+        if self.tracer is not None:
+            m.line = self.line_here()
         if all([is_sized(x) for x in iterables]):
             m.exhausted = True
             if not m.single:
@@ -2554,9 +2627,10 @@ cdef class Run:
                 if self.tracer is not None:
                     if self.met.n or not here:
                         row = self.trace_call(m.dep, m.call, <int32_t>m.drawn - 1)
+                        self.tracer.rows[row].line = m.line
                     else:
                         row = self.tracer.add(self.traced_as, self.names_from + m.dep, m.call,
-                                              <int32_t>m.drawn - 1, False, self.row_after, self.clock)
+                                              <int32_t>m.drawn - 1, 0, self.row_after, m.line, self.clock)
                     push(&m.rows, row)
                 compact += 1
                 i += 1
@@ -2608,6 +2682,7 @@ cdef class Run:
         self.append_member(m, self.nodes[id].created)
         if self.tracer is not None:
             push(&m.rows, self.rows[id])
+            self.tracer.rows[self.rows[id]].line = m.line
         if chunk.holes is None:
             chunk.holes = set()
         chunk.holes.add(i)
@@ -2959,6 +3034,8 @@ cdef class Run:
         if not (seconds >= 0) or math.isinf(seconds):
             raise UsageError(f"a timer needs a number of seconds from 0 on, not {seconds}")
         id = self.create(TIMER, -1, self.timers_made, -1)
+        if self.tracer is not None:
+            self.trace_other(id, "@timer", 2, self.timers_made)
         self.timers_made += 1
         self.open += 1
         if self.lines is not None:
@@ -2970,6 +3047,8 @@ cdef class Run:
         cdef int32_t id
         self.check_code("signal")
         id = self.create(SIGNAL, -1, self.signals_made, -1)
+        if self.tracer is not None:
+            self.trace_other(id, f"@signal-{name}", 3, self.signals_made)
         self.signals_made += 1
         kept = self.signals_kept.get(name) if self.signals_kept else None
         result = self.face(id)
@@ -3381,11 +3460,33 @@ cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
 
 cdef double NAN = float("nan")
 cdef dict COLUMN_SIZES = {
-    "name": 4, "call": 4, "index": 4, "run": 4, "after": 4, "worker": 2, "attempts": 2, "kind": 1,
-    "outcome": 1, "started": 8, "ended": 8, "waited": 4, "queued": 4}
+    "name": 4, "call": 4, "index": 4, "run": 4, "after": 4, "worker": 2, "attempts": 2, "line": 2,
+    "taken": 2, "made": 2, "kind": 1, "outcome": 1, "started": 8, "ended": 8, "waited": 4, "queued": 4}
 cdef dict OUTCOMES = {"failed": 2, "timed out": 3, "cancelled": 4, "worker died": 5}
 cdef Py_ssize_t SHOWN = 500      # of so many tasks the values are kept in short: more are drawn by groups
-cdef Py_ssize_t TOLD = 1000      # of so many failures the message
+cdef Py_ssize_t TOLD = 1000      # of so many failures the message, and of so many tasks earlier attempts:
+cdef Py_ssize_t TOLD_ATTEMPTS = 20       # the first of each
+
+
+@cython.final
+cdef class _Waits:
+    """How often and how long code waited at one line for tasks of one name."""
+    cdef readonly str name
+    cdef readonly uint16_t line          # as in `Row`
+    cdef readonly Py_ssize_t times
+    cdef readonly Py_ssize_t alone       # so often nothing else was under way meanwhile
+    cdef readonly double seconds
+    cdef double began
+
+    cdef int begin(self, bint alone, double clock) noexcept:
+        self.times += 1
+        self.alone += alone
+        self.began = clock
+        return 0
+
+    cdef int end(self, double clock) noexcept:
+        self.seconds += clock - self.began
+        return 0
 
 
 @cython.final
@@ -3401,9 +3502,24 @@ cdef class Tracer:
     cdef readonly list aliases           # of results that stand for others: the rows, None while not known
     cdef readonly dict errors
     cdef readonly dict values
+    cdef readonly dict earlier           # row -> its attempts before the last: (worker, sent, started, ended,
+                                         # outcome, error) of each, NaN for what is not known
+    cdef readonly list places            # "file:line", from number 1 on
+    cdef dict known_places               # (file, line) -> its number
+    cdef dict waits                      # (name, line) -> _Waits
     cdef dict workers
+    cdef Place *at_hand                  # by a hash of where in which code
+    cdef dict codes                      # by address: keeps those alive that `at_hand` has
 
     def __cinit__(self):
+        self.at_hand = <Place *>calloc(PLACES, sizeof(Place))
+        if self.at_hand == NULL:
+            raise MemoryError()
+        self.earlier = {}
+        self.places = []
+        self.known_places = {}
+        self.waits = {}
+        self.codes = {}
         self.names = []
         self.known_names = {}
         self.runs = []
@@ -3416,6 +3532,7 @@ cdef class Tracer:
         dispose(self.rows, self.cap * sizeof(Row))
         discard(&self.first)
         discard(&self.sources)
+        free(self.at_hand)
 
     def __len__(self):
         return self.n
@@ -3438,6 +3555,62 @@ cdef class Tracer:
             number = self.workers[id] = min(len(self.workers) + 1, 32767)
         return number
 
+    cdef uint16_t line_of(self, PyFrameObject *frame) except? 0xFFFF:
+        """The line of the user's code that a frame is at, or is called from."""
+        cdef PyObject *code
+        cdef int at
+        cdef Place *place
+        if frame == NULL:
+            return 0
+        code = <PyObject *>PyFrame_GetCode(frame)
+        Py_DECREF(<object>code)                         # the frame has it
+        at = place_of(frame)
+        place = &self.at_hand[(<size_t>code // 64 ^ <size_t>at * 31) % PLACES]
+        if place.code == code and place.at == at:
+            return place.line
+        user = <object>frame
+        while user is not None and user.f_globals.get("__name__", "").startswith("flowy."):
+            user = user.f_back
+        if user is None:
+            return 0
+        where = user.f_code.co_filename, user.f_lineno
+        number = self.known_places.get(where)
+        if number is None:
+            number = self.known_places[where] = min(len(self.places) + 1, 0xFFFE)
+            if number == len(self.places) + 1:
+                self.places.append(f"{where[0]}:{where[1]}")
+        if <PyObject *>user == <PyObject *>frame:       # else it depends on who calls that one
+            self.codes[<size_t>code] = user.f_code
+            place.code, place.at, place.line = code, at, number
+        return number
+
+    cdef _Waits wait_at(self, str name, uint16_t line):
+        cdef _Waits w = self.waits.get((name, line))
+        if w is None:
+            w = self.waits[name, line] = _Waits.__new__(_Waits)
+            w.name, w.line = name, line
+        return w
+
+    def waited(self):
+        """(name, line, times, alone, seconds) of all waits."""
+        return [(w.name, w.line, w.times, w.alone, w.seconds) for w in self.waits.values()]
+
+    cdef int keep_attempt(self, int32_t row, str outcome, str error, double sent, double now) except -1:
+        """Another attempt follows: note what became of this one."""
+        cdef Row *r = &self.rows[row]
+        cdef bint ran = r.kind & RAN
+        kept = self.earlier.get(row, ())
+        if len(self.earlier) < TOLD and len(kept) < TOLD_ATTEMPTS:
+            began = r.started - r.queued if ran else sent
+            one = (r.worker if ran else 0, began, r.started if ran else sent, r.ended if ran else now, outcome,
+                   error)
+            self.earlier[row] = (*kept, one)
+        r.kind &= ~RAN
+        r.started = now
+        r.ended = NAN
+        r.worker = 0
+        return 0
+
     cdef int32_t alias(self) except 0:
         self.aliases.append(None)
         return -1 - <int32_t>len(self.aliases)
@@ -3447,8 +3620,8 @@ cdef class Tracer:
             self.aliases[-2 - alias] = tuple(rows)
         return 0
 
-    cdef int32_t add(self, int32_t run, int32_t name, int32_t call, int32_t index, bint workflow,
-                     int32_t after, double clock) except -1:
+    cdef int32_t add(self, int32_t run, int32_t name, int32_t call, int32_t index, uint8_t kind,
+                     int32_t after, uint16_t line, double clock) except -1:
         cdef Row *r
         if self.n == self.cap:
             grow(<void **>&self.rows, &self.cap, self.cap + (self.cap >> 1) + 64, sizeof(Row))
@@ -3464,20 +3637,25 @@ cdef class Tracer:
         r.after = after
         r.worker = 0
         r.attempts = 1
-        r.kind = workflow
-        r.outcome = r.ran = 0
+        r.line = line
+        r.taken = r.made = 0
+        r.kind = kind
+        r.outcome = 0
         self.n += 1
         return <int32_t>self.n - 1
 
-    cdef int ran(self, int32_t row, int16_t worker, double sent, double started, double ended) noexcept:
+    cdef int ran(self, int32_t row, int16_t worker, double sent, double started, double ended,
+                 uint16_t taken, uint16_t made) noexcept:
         cdef Row *r = &self.rows[row]
-        cdef double ready = r.started - r.queued - r.waited if r.ran else r.started
+        cdef double ready = r.started - r.queued - r.waited if r.kind & RAN else r.started
         r.waited = <float>(sent - ready)
         r.queued = <float>(started - sent)
         r.started = started
         r.ended = ended
         r.worker = worker
-        r.ran = True
+        r.taken = taken
+        r.made = made
+        r.kind |= RAN
         return 0
 
     cdef int end(self, int32_t row, object value, bint failed, double clock) except -1:
@@ -3486,13 +3664,16 @@ cdef class Tracer:
         if failed:
             r.outcome = OUTCOMES.get(value.kind, 2)
             if len(self.errors) < TOLD:
-                self.errors[row] = str(value.message)
+                self.errors[row] = value.story
         elif row < SHOWN:
-            self.values[row] = repr(value) if is_atom(value) else type(value).__name__
-        if r.kind == 1:
+            if isinstance(value, Unopened):
+                self.values[row] = "large"
+            else:
+                self.values[row] = repr(value) if is_atom(value) else type(value).__name__
+        if r.kind & ~RAN:                               # none that a worker has timed
             r.ended = clock
             r.waited = r.queued = 0
-            r.ran = True
+            r.kind |= RAN
         return 0
 
     def columns(self):
@@ -3508,6 +3689,9 @@ cdef class Tracer:
         cdef int32_t *after = <int32_t *>PyByteArray_AsString(made["after"])
         cdef int16_t *worker = <int16_t *>PyByteArray_AsString(made["worker"])
         cdef uint16_t *attempts = <uint16_t *>PyByteArray_AsString(made["attempts"])
+        cdef uint16_t *line = <uint16_t *>PyByteArray_AsString(made["line"])
+        cdef uint16_t *taken = <uint16_t *>PyByteArray_AsString(made["taken"])
+        cdef uint16_t *bytes_made = <uint16_t *>PyByteArray_AsString(made["made"])
         cdef uint8_t *kind = <uint8_t *>PyByteArray_AsString(made["kind"])
         cdef uint8_t *outcome = <uint8_t *>PyByteArray_AsString(made["outcome"])
         cdef double *started = <double *>PyByteArray_AsString(made["started"])
@@ -3517,8 +3701,9 @@ cdef class Tracer:
         for i in range(self.n):
             r = &self.rows[i]
             name[i], call[i], index[i], run[i], after[i] = r.name, r.call, r.index, r.run, r.after
-            worker[i], attempts[i], kind[i], outcome[i] = r.worker, r.attempts, r.kind, r.outcome
-            started[i] = r.started if r.ran else NAN
+            worker[i], attempts[i], kind[i], outcome[i] = r.worker, r.attempts, r.kind & ~RAN, r.outcome
+            line[i], taken[i], bytes_made[i] = r.line, r.taken, r.made
+            started[i] = r.started if r.kind & RAN else NAN
             ended[i], waited[i], queued[i] = r.ended, r.waited, r.queued
         push(&self.first, <int32_t>self.sources.n)
         self.first.n -= 1
@@ -4112,10 +4297,13 @@ cdef class Batch:
                 return i
         return -1
 
-    def set_attempt(self, Py_ssize_t i, int number):
-        """The task goes on with this attempt, counted from 0; its key tells so."""
+    def set_attempt(self, Py_ssize_t i, int number, failure=None, double sent=NAN, double time=NAN):
+        """The task goes on with this attempt, counted from 0; its key tells so. A trace keeps how the one
+        before failed: `sent` and `time` are when it went and what time it is."""
         cdef Run run = self.run_of(i)
         if self.traced:
+            if failure is not None:
+                run.tracer.keep_attempt(self.row_of(i), failure.kind, failure.story, sent, time)
             run.tracer.rows[self.row_of(i)].attempts = <uint16_t>(number + 1)
         if not run.closed and self.map is None:
             run.nodes[self.ids.v[i]].attempt = number
@@ -4123,10 +4311,20 @@ cdef class Batch:
     cdef int32_t row_of(self, Py_ssize_t i) noexcept:
         return self.rows.v[i] if self.map is None else self.map.rows.v[self.member + i]
 
-    def ran(self, Py_ssize_t first, bytes times, double sent):
+    def stopped(self, Py_ssize_t i, double sent, double ended):
+        """Tell the trace of a task that did not come back: it ran from when it was sent, as far as is known."""
+        cdef Run run = self.run_of(i)
+        cdef Row *r
+        if self.traced:
+            r = &run.tracer.rows[self.row_of(i)]
+            if not r.kind & RAN:
+                run.tracer.ran(self.row_of(i), 0, sent, sent, ended, 0, 0)
+
+    def ran(self, Py_ssize_t first, bytes times, double sent, double taken=0.0, double made=0.0):
         """Tell the trace when tasks ran, from position `first` on, and who ran them.
 
-        `times` is as `_loop.run_calls` gives it. Only for batches of an outbox with a tracer.
+        `times` is as `_loop.run_calls` gives it; `taken` and `made` are the bytes of the arguments and of
+        the value of each, on average. Only for batches of an outbox with a tracer.
         """
         cdef char *data = <char *>times
         cdef double began = (<double *>data)[0]
@@ -4135,12 +4333,13 @@ cdef class Batch:
         cdef Py_ssize_t i, n = min((len(times) - 16) // 4, len(self) - first)
         cdef Tracer t
         cdef int16_t worker
+        cdef uint16_t taken16 = rounded(<uint64_t>taken), made16 = rounded(<uint64_t>made)
         if not self.traced or n <= 0:
             return
         t = self.run_of(first).tracer
         worker = t.number_worker((<int64_t *>(data + 8))[0])
         for i in range(n):
-            t.ran(self.row_of(first + i), worker, sent, began + at, began + (at + took[i]))
+            t.ran(self.row_of(first + i), worker, sent, began + at, began + (at + took[i]), taken16, made16)
             at += took[i]
 
     def drop_call(self, Py_ssize_t i):

@@ -2,7 +2,8 @@
 
 Owns the options and the exit status. Knows nothing of what a command does: each is a function
 elsewhere, imported only when it is asked for. Its neighbours are `__main__`, which calls it, and the
-commands: `demo`, `command`, `testing.swf.serve`, and those whose options are in `swf_options`.
+commands: `demo`, `command`, `completion`, `testing.swf.serve`, and those whose options are in
+`swf_options`.
 
 Exit status: 0 if all went well, 1 if the command failed, 2 for wrong options, 130 if interrupted; those
 of `flowy swf` that have more say so.
@@ -17,6 +18,8 @@ import sys
 from flowy import swf_options
 from flowy._version import __version__
 from flowy.swf_options import positive
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,7 +74,14 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
-    add_trace(commands.add_parser("trace", help="look at what a run did"))
+    add_trace(
+        commands.add_parser(
+            "trace",
+            help="look at what a run did",
+            epilog=TRACE_EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     add_swf(
         commands.add_parser(
             "swf",
@@ -80,23 +90,63 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    completion = commands.add_parser(
+        "completion",
+        help="what makes a shell complete flowy's options",
+        epilog=COMPLETION_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    completion.add_argument("shell", choices=SHELLS)
+    completion.set_defaults(run=run_completion)
     return top
 
 
-RUN_EXAMPLES = """examples:
+EXIT_STATUS = """exit status: 0 if all went well, 1 if the workflow failed, 2 for misuse (of flowy by
+the workflow too), 130 after Control-C. After SIGTERM the process ends by that signal."""
+
+RUN_EXAMPLES = f"""examples:
   flowy run shop.orders:workflow 17
   flowy run --workers 4 --trace run.svg orders.py:workflow '[1, 2]' --currency EUR
+  flowy run --set fetch.retry=3 --set fetch.start_to_close=30 orders.py:workflow 17
+  flowy run --set 'retry={{"attempts": 4, "delay": 1}}' --set sub.parse.priority=2 orders.py:workflow 17
 
 WORKFLOW is a LocalWorkflow, or a function that returns one. All behind it is for the
-workflow: arguments are JSON, and what is no JSON is taken as text.
-Exit status: 0 if all went well, 1 if the workflow failed, 2 for misuse, 130 if interrupted."""
+workflow: arguments are JSON, and what is no JSON is taken as text. The value is printed as JSON,
+or as Python shows it. Progress is shown on stderr if that is a terminal.
+
+{EXIT_STATUS}"""
+
+TRACE_EXAMPLES = """examples:
+  flowy run --trace run.json orders.py:workflow 17
+  flowy trace summary run.json
+  flowy trace convert run.json run.svg
+  flowy trace predict run.json --workers 4 16 64"""
+
+COMPLETION_EXAMPLES = """examples:
+  source <(flowy completion bash)                      in ~/.bashrc
+  source <(flowy completion zsh)                       in ~/.zshrc, after compinit
+  flowy completion fish | source                       in ~/.config/fish/config.fish"""
 
 
 def add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--workers", type=positive, metavar="N", help="default: as the workflow says")
     run.add_argument("--executor", choices=["processes", "threads", "inline"])
     run.add_argument(
-        "--trace", metavar="FILE", help="write what was done: .svg, .dot, .mmd, .chrome.json, or .json"
+        "--trace",
+        metavar="FILE",
+        help="write what was done: .html, .svg, .dot, .chrome.json, .json …",
+    )
+    run.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show how far it is; default: if stderr is a terminal",
+    )
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME.OPTION=VALUE",
+        help="an option of an activity, as conf_activity takes it; without NAME: of all",
     )
     run.add_argument("workflow", metavar="WORKFLOW", help="module:name, or file.py:name")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="its input")
@@ -112,7 +162,9 @@ def add_trace(trace: argparse.ArgumentParser) -> None:
     for command in (show, convert, summary, predict):
         command.add_argument("file", metavar="FILE", help="a trace, as .json")
         command.set_defaults(run=run_trace)
-    convert.add_argument("target", metavar="TARGET", help=".svg, .dot, .mmd, .chrome.json, or .json")
+    convert.add_argument(
+        "target", metavar="TARGET", help=".html, .svg, .dot, .mmd, .chrome.json, or .json"
+    )
     predict.add_argument(
         "--workers", type=positive, nargs="+", default=[1, 2, 4, 8, 16, 32, 64], metavar="N"
     )
@@ -158,7 +210,16 @@ def run_workflow(options: argparse.Namespace) -> int:
         workers=options.workers,
         executor=options.executor,
         trace=options.trace,
+        progress=options.progress,
+        settings=options.set,
     )
+
+
+def run_completion(options: argparse.Namespace) -> int:
+    from flowy.completion import script
+
+    print(script(options.shell, parser()), end="")
+    return 0
 
 
 def run_trace(options: argparse.Namespace) -> int:

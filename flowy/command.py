@@ -20,9 +20,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from flowy import pictures
+from flowy import pictures, serialization
 from flowy.errors import TaskError, UsageError, describe
 from flowy.local.engine import LocalWorkflow
+from flowy.settings import read_settings
 from flowy.trace import Trace
 
 FAILED, MISUSED = 1, 2
@@ -36,21 +37,28 @@ def run(
     workers: int | None = None,
     executor: str | None = None,
     trace: str | None = None,
+    progress: bool | None = None,
+    settings: Sequence[str] = (),
 ) -> int:
-    """Run a workflow and print its value as JSON, or as Python shows it; returns the exit status."""
+    """Run a workflow and print its value as JSON, or as Python shows it; returns the exit status.
+
+    `progress` is shown on a terminal if it is None.
+    """
     try:
         if trace is not None:
             pictures.check_target(trace)
         args, kwargs = read_arguments(words)
-        workflow = find(target, workers, executor)
+        workflow = find(target).with_options(workers, executor, read_settings(settings))
         check_arguments(workflow, target, args, kwargs)
     except UsageError as error:
         print(f"flowy run: {error}", file=sys.stderr)
         return MISUSED
+    if progress is None:
+        progress = sys.stderr is not None and sys.stderr.isatty()
     try:
-        value = workflow.run(*args, _trace=trace or False, **kwargs)
+        value = workflow.run(*args, _trace=trace or False, _progress=progress, **kwargs)
     except UsageError as error:
-        print(f"flowy run: {error}", file=sys.stderr)
+        print(f"{their_part(error)}flowy run: {error}", file=sys.stderr)
         return MISUSED
     except Exception as error:
         print_failure(target, error)
@@ -98,7 +106,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def find(target: str, workers: int | None, executor: str | None) -> LocalWorkflow:
+def find(target: str) -> LocalWorkflow:
     """The workflow that `module:name` or `file.py:name` stands for.
 
     Raises:
@@ -115,13 +123,13 @@ def find(target: str, workers: int | None, executor: str | None) -> LocalWorkflo
         except AttributeError:
             raise UsageError(f"{where} has no {name!r}{_others(module)}") from None
     if isinstance(found, LocalWorkflow):
-        return found.with_options(workers, executor)
+        return found
     if isinstance(found, type) or not callable(found):
         kind = "a class" if isinstance(found, type) else describe_type(found)
         raise UsageError(
             f"{target} is {kind}, no workflow: give a LocalWorkflow, or a function that returns one"
         )
-    return _make(found, target).with_options(workers, executor)
+    return _make(found, target)
 
 
 def _make(function: Callable[[], Any], target: str) -> LocalWorkflow:
@@ -176,6 +184,8 @@ def _load_file(path: Path) -> ModuleType:
         raise UsageError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Workers must not run the file again: it may start a run when it is imported, as scripts do.
+    serialization.travel_by_value(module)
     spec.loader.exec_module(module)
     return module
 
@@ -260,7 +270,7 @@ def show(trace: Trace) -> str:
 
 
 def summary(trace: Trace) -> str:
-    """The table by name, and the critical path."""
+    """The table by name, the critical path, and where code waited in turn."""
     rows: list[tuple[str, ...]] = [
         ("name", "count", "mean s", "p50 s", "p95 s", "total s", "failed", "retries")
     ]
@@ -271,7 +281,13 @@ def summary(trace: Trace) -> str:
     lines = [f"{len(trace):,} tasks in {trace.seconds:.4g} s", "", *table(rows)]
     if path.tasks:
         lines += ["", f"critical path: {len(path.tasks):,} tasks, {path.seconds:.4g} s"]
-        lines += [f"  {name}: {seconds:.4g} s" for name, seconds in path.by_name.items()]
+        lines += [f"  {_printable(name)}: {seconds:.4g} s" for name, seconds in path.by_name.items()]
+    in_turn = [wait for wait in trace.waits() if wait.alone > 1]
+    if in_turn:
+        lines += ["", "waits in turn, with nothing else under way: pass the result on instead"]
+        for wait in in_turn[:5]:
+            where = _printable(f"{wait.line or '?'}: for {wait.name}")
+            lines.append(f"  {where}, {wait.alone:,} times of {wait.times:,}, {wait.seconds:.4g} s")
     return "\n".join(lines) + "\n"
 
 
@@ -284,7 +300,7 @@ def predict(trace: Trace, workers: Sequence[int]) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns below each other, the first to the left."""
-    printable = [["".join(c if c.isprintable() else "\ufffd" for c in x) for x in row] for row in rows]
+    printable = [[_printable(x) for x in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
     return [
         "  ".join(
@@ -292,3 +308,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
         )
         for row in printable
     ]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -105,10 +105,7 @@ class TaskError(FlowyError):
         return type(self), (message, self.key, self.name, self.attempt, self.remote_traceback)
 
     def __str__(self) -> str:
-        message = super().__str__()
-        if not self.remote_traceback:
-            return message
-        return f"{message}\n\nwhere it ran:\n{self.remote_traceback.rstrip()}"
+        return with_remote(super().__str__(), self.remote_traceback)
 
 
 class TaskTimedout(TaskError):
@@ -191,6 +188,11 @@ class Failure:
         self.details = details
         self.looked = False
 
+    @property
+    def story(self) -> str:
+        """Message and remote traceback, as `str` of a `TaskError` has them."""
+        return with_remote(str(self.message), self.remote_traceback)
+
     @classmethod
     def of(
         cls,
@@ -229,6 +231,11 @@ class Failure:
 
     def __repr__(self) -> str:
         return f"<failure {self.key}, {self.kind}: {self.message}>"
+
+
+def with_remote(message: str, remote_traceback: str) -> str:
+    """A message, and below it the traceback from where the activity ran, if there is one."""
+    return f"{message}\n\nwhere it ran:\n{remote_traceback.rstrip()}" if remote_traceback else message
 
 
 def describe(exception: BaseException) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowy.errors import UsageError
-from flowy.trace import Trace, chrome, dot, mermaid
+from flowy.trace import Trace, chrome, dot, html, mermaid
 
 __all__ = ["ENDINGS", "check_target", "show", "to_svg", "write"]
 
@@ -34,7 +34,7 @@ def to_svg(trace: Trace) -> str:
     if program is None:
         raise UsageError(
             "SVG is drawn by Graphviz, whose program `dot` is not on the PATH: install it (Debian: "
-            "apt install graphviz; macOS: brew install graphviz), or use .dot or .mmd"
+            "apt install graphviz; macOS: brew install graphviz), or use .html, .dot or .mmd"
         )
     try:
         done = subprocess.run(
@@ -61,6 +61,8 @@ ENDINGS: dict[str, Callable[[Trace], str]] = {
     ".gv": dot,
     ".mmd": mermaid,
     ".svg": to_svg,
+    ".html": html,
+    ".htm": html,
     ".chrome.json": chrome,
     ".perfetto.json": chrome,
 }
@@ -79,6 +81,8 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise UsageError(f"a trace can't be written to {target}: there is no directory {target.parent}")
     if target.is_dir():
         raise UsageError(f"a trace can't be written to {target}: it is a directory")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise UsageError(f"a trace can't be written to {target}: permission denied")
     if writer is to_svg and shutil.which("dot") is None:
         to_svg(Trace())  # says what is missing
 
@@ -114,22 +118,12 @@ def write(trace: Trace, path: str | os.PathLike[str]) -> None:
 
 
 def show(trace: Trace) -> Path:
-    """Draw a trace into a file of its own and open it with what the desktop has for such files.
-
-    Where Graphviz is not installed the file is DOT text. Returns the file.
-    """
-    ending = ".svg" if shutil.which("dot") else ".dot"
-    descriptor, name = tempfile.mkstemp(prefix="flowy-", suffix=ending)
+    """Make a page of a trace in a file of its own and open it in the browser. Returns the file."""
+    descriptor, name = tempfile.mkstemp(prefix="flowy-", suffix=".html")
     os.close(descriptor)
     path = Path(name)
     write(trace, path)
-    _open(path)
-    return path
-
-
-def _open(path: Path) -> None:
-    """Have the desktop open a file; does nothing where there is none."""
     import webbrowser  # slow to import, and seldom needed
 
-    if path.suffix == ".svg":
-        webbrowser.open(path.as_uri())
+    webbrowser.open(path.as_uri())  # does nothing where there is no desktop
+    return path

@@ -16,6 +16,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from flowy.errors import UsageError, describe
@@ -58,6 +59,13 @@ def _dumps_by_value(value: Any, callback: Callback | None = None) -> bytes:
 
     data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL, buffer_callback=callback)
     return data
+
+
+def travel_by_value(module: ModuleType) -> None:
+    """What a module defines is pickled whole, as that of `__main__`: the other side never imports it."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
 
 
 def _names_local_module(data: bytes) -> bool:

@@ -430,6 +430,19 @@ def programs(grammar: Grammar) -> st.SearchStrategy[Program]:
     return st.builds(Program, blocks(2, grammar, 5, 14), RESULTS, st.none() | subs)
 
 
+def without_reductions(x: Any) -> Any:
+    """The same program with no reductions, and lists for sets: what is left has one graph, whose nodes
+    the oracle names as a trace does."""
+    if isinstance(x, tuple):
+        return tuple(without_reductions(y) for y in x if not isinstance(y, Reduce))
+    if not dataclasses.is_dataclass(x) or isinstance(x, type):
+        return x
+    fields = {f.name: without_reductions(getattr(x, f.name)) for f in dataclasses.fields(x)}
+    if isinstance(x, Box) and x.kind in ("set", "frozenset"):
+        fields["kind"] = "list"
+    return type(x)(**fields)
+
+
 INPUTS = st.lists(st.integers(0, 9), min_size=1, max_size=2).map(tuple)
 
 

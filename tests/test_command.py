@@ -1,16 +1,26 @@
 """`flowy run` and `flowy trace`, from a fresh shell.
 
-Owns: what the commands print, their exit status, and that each misuse is one clear message.
+Owns: what the commands print, their exit status, that each misuse is one clear message, `--set`, and
+completion in the shells that are installed. Progress on a terminal is in `test_progress`.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from flowy import Retry, UsageError
+from flowy.cli import parser
+from flowy.completion import all_of, walk
+from flowy.settings import read_settings
 
 SOURCE = """
 import flowy
@@ -40,6 +50,40 @@ raises.conf_activity("double", double)
 incomplete = flowy.LocalWorkflow(Doubles, 1, executor="inline")
 number = 3
 
+class Breaks(Doubles):
+    def __call__(self): return self.double(self.double)
+
+misused = flowy.LocalWorkflow(Breaks, 1, executor="inline")
+misused.conf_activity("double", double)
+
+class Outer:
+    def __init__(self, sub, double): self.sub, self.double = sub, double
+    def __call__(self): return [self.sub(), self.double(1)]
+
+flaky_calls = []
+
+def flaky(x):
+    flaky_calls.append(x)
+    if len(flaky_calls) < 3:
+        raise ValueError(f"not yet {x}")
+    return x
+
+inner = flowy.LocalWorkflow(Fails)
+inner.conf_activity("double", flaky)
+outer = flowy.LocalWorkflow(Outer, 1, executor="inline")
+outer.conf_workflow("sub", inner)
+outer.conf_activity("double", double)
+
+def hang(x):
+    open("running", "w").close()
+    while True: pass
+
+class Hangs(Doubles):
+    def __call__(self): return self.double(1)
+
+hangs = flowy.LocalWorkflow(Hangs, 1)
+hangs.conf_activity("double", hang)
+
 def make(): return doubles
 def breaks(): raise OSError("disk")
 """
@@ -50,6 +94,7 @@ def here(tmp_path: Path) -> Path:
     (tmp_path / "mine.py").write_text(SOURCE)
     (tmp_path / "broken.py").write_text("import nothing_like_this\n")
     (tmp_path / "wrong.py").write_text("def (\n")
+    (tmp_path / "folder.dot").mkdir()
     return tmp_path
 
 
@@ -77,7 +122,7 @@ def test_a_workflow_is_run(target: str, here: Path) -> None:
         (["nothing:x"], "there is no module 'nothing'"),
         (["mine"], "'mine' names no workflow: write module:workflow"),
         (["none.py:x"], "there is no file none.py"),
-        (["mine:nope"], "mine has no 'nope'; its workflows are doubles, fails, incomplete, raises"),
+        (["mine:nope"], "mine has no 'nope'; its workflows are doubles, fails, hangs, incomplete"),
         (["mine:number"], "mine:number is of type int, no workflow"),
         (["mine:Doubles"], "is a class, no workflow"),
         (["mine:double"], "mine:double() failed: TypeError"),
@@ -89,6 +134,16 @@ def test_a_workflow_is_run(target: str, here: Path) -> None:
         (["mine:doubles", "[]", "--x=1", "--x=2"], "--x is given twice"),
         (["mine:doubles", "[]", "--_wait"], "'--_wait' is no keyword argument"),
         (["--trace", "x.png", "mine:doubles", "[]"], "goes by the ending"),
+        (["--trace", "none/x.dot", "mine:doubles", "[]"], "there is no directory none"),
+        (["--trace", "folder.dot", "mine:doubles", "[]"], "it is a directory"),
+        (["--set", "double.retry", "mine:doubles", "[]"], "--set double.retry: there is no value"),
+        (["--set", "double.speed=3", "mine:doubles", "[]"], "'speed' is no option"),
+        (["--set", "double.retry.on=3", "mine:doubles", "[]"], "no 'on'"),
+        (["--set", "triple.retry=3", "mine:doubles", "[]"], "no activity 'triple'; there are double"),
+        (["--set", "sub.x.retry=3", "mine:outer"], "no activity 'sub.x'; there are double"),
+        (["--set", "double.heartbeat=-1", "mine:doubles", "[]"], "heartbeat of 'double' is a time"),
+        (["--set", "retry=x", "mine:doubles", "[]"], "retry of 'double' is a tuple of delays"),
+        (["mine:misused"], "double"),
         (["mine:incomplete", "[]"], "double"),
     ],
 )
@@ -139,3 +194,198 @@ def test_misuse_of_trace(words: list[str], status: int, message: str, here: Path
     assert err.startswith("flowy trace: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run"],
+        ["run", "--workers", "0", "mine:doubles"],
+        ["run", "--workers", "many", "mine:doubles"],
+        ["run", "--executor", "cluster", "mine:doubles"],
+        ["run", "--nonsense", "mine:doubles"],
+        ["trace"],
+        ["trace", "predict", "t.json", "--workers", "-1"],
+        ["completion", "tcsh"],
+        ["nonsense"],
+        [],
+    ],
+)
+def test_wrong_options_are_two(words: list[str], here: Path) -> None:
+    status, out, err = flowy(here, *words)
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: flowy")
+    assert "error: " in err
+    assert "Traceback" not in err
+
+
+def test_a_workflow_that_exits_has_its_own_status(here: Path) -> None:
+    (here / "leaves.py").write_text(
+        "import flowy, sys\n"
+        "w = flowy.LocalWorkflow(lambda f: lambda: sys.exit(7), executor='inline')\n"
+        "w.conf_activity('f', print)\n"
+    )
+    assert flowy(here, "run", "leaves:w")[0] == 7
+
+
+@pytest.mark.parametrize(("kind", "status"), [("SIGINT", 130), ("SIGTERM", -signal.SIGTERM)])
+def test_signals_end_a_run(kind: str, status: int, here: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flowy", "run", "mine:hangs"],
+        cwd=here,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 60
+    while not (here / "running").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    os.kill(process.pid, getattr(signal, kind))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (status, "")
+    assert "1 running when stopped" in err
+    assert "Traceback" not in err
+
+
+def test_options_are_set_from_the_shell(here: Path) -> None:
+    assert flowy(here, "run", "mine:outer")[0] == 1
+    status, out, err = flowy(here, "run", "--set", "sub.double.retry=3", "mine:outer")
+    assert (status, json.loads(out)) == (0, [2, 2]), err
+    assert flowy(here, "run", "--set", "sub.double.retry=2", "mine:outer")[0] == 1
+    assert flowy(here, "run", "--set", "retry=[0,0,0]", "mine:outer")[0] == 1, "time-outs only"
+    both = ["--set", "retry.attempts=3", "--set", "retry.delay=0.001"]
+    assert flowy(here, "run", *both, "mine:outer")[0] == 0
+
+
+def test_settings_are_what_conf_activity_takes() -> None:
+    made = read_settings(
+        [
+            'a.retry={"attempts": 2, "max_delay": 9}',
+            "a.retry.jitter=0.5",
+            "b.rerun_on_worker_death=False",
+        ]
+    )
+    assert repr(made["a",]["retry"]) == repr(Retry(attempts=2, max_delay=9, jitter=0.5))
+    assert made["b",] == {"rerun_on_worker_death": False}
+    assert read_settings(["x.retry.retry=(0)"])["x", "retry"] == {"retry": "(0)"}
+    with pytest.raises(UsageError, match="attempts=0"):
+        read_settings(["retry=0"])
+
+
+# ---- The examples.
+
+PRINTS = {
+    ("conditional.py:w", "Ada"): '"Dear Ada, we send you a card."',
+    ("error_handling.py:handling", "10", "4"): '"half of 10 / 4 is 1.25"',
+    ("first.py:w", '[["far", 0.5], ["near", 0.01]]'): '"published: answer of ',
+    ("first_two.py:w", '[["a", 0.3], ["b", 0.01], ["c", 0.01]]'): '"decided by ',
+    ("map_reduce.py:in_order", '["bb", "a"]'): '{"b": 2, "a": 1}',
+    ("map_reduce.py:in_finish_order", '["bb"]'): '{"b": 2}',
+    ("map_reduce.py:parallel", '["b", "b", "b"]'): '{"b": 3}',
+    ("parallel_and_wait.py:w", '["Oslo"]'): "(11.0, 'Oslo')",
+    ("parallel_sum.py:w", "[1, 2, 3]", "--size=2"): "6",
+    ("restart.py:w",): '["ant", "bee", "cat", "dog", "elk", "fox"]',
+    ("sequence.py:w", "times"): '{"best": 1,',
+    ("subworkflows.py:w", '{"a": [1, 2], "b": [1, 9]}'): '"b"',
+    ("sum_of_squares.py:w", "2", "10"): "104",
+}
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.mark.parametrize("words", PRINTS, ids=lambda words: words[0])
+def test_each_example_runs_from_the_shell(words: tuple[str, ...], tmp_path: Path) -> None:
+    target = f"{EXAMPLES}/{words[0]}"
+    status, out, err = flowy(tmp_path, "run", "--workers", "2", target, *words[1:])
+    assert status == 0, err
+    assert out.splitlines()[-1].startswith(PRINTS[words])
+
+
+def test_a_module_that_starts_a_run_when_imported_is_told_so(tmp_path: Path) -> None:
+    """As a file it is run once, here; as a module each worker would import it, and start workers."""
+    (tmp_path / "eager.py").write_text((EXAMPLES / "sum_of_squares.py").read_text())
+    status, out, err = flowy(tmp_path, "run", "eager:w", "2", "10")
+    assert (status, out) == (2, "")
+    assert "a module starts a run when it is imported" in err
+
+
+def test_each_example_is_in_the_table() -> None:
+    assert {words[0].partition(":")[0] for words in PRINTS} == {x.name for x in EXAMPLES.glob("*.py")}
+
+
+def test_an_example_that_fails_says_what_in_it_failed(tmp_path: Path) -> None:
+    status, out, err = flowy(tmp_path, "run", f"{EXAMPLES}/error_handling.py:no_handling", "1", "0")
+    assert (status, out) == (1, "")
+    assert "task divide-0-0 failed: ZeroDivisionError" in err
+    assert "flowy/local" not in err
+
+
+def test_a_summary_tells_of_waits_in_turn(here: Path) -> None:
+    (here / "turns.py").write_text(
+        "import flowy\n"
+        "w = flowy.LocalWorkflow(lambda f: lambda n: [len(f(i)) for i in range(n)], executor='inline')\n"
+        "w.conf_activity('f', str)\n"
+    )
+    assert flowy(here, "run", "--trace", "t.json", "turns.py:w", "5")[0] == 0
+    _, out, _ = flowy(here, "trace", "summary", "t.json")
+    assert "waits in turn, with nothing else under way: pass the result on instead" in out
+    assert "turns.py:2: for f, 5 times of 5" in out
+
+
+# ---- Completion.
+
+
+def complete(shell: str, here: Path, *words: str) -> set[str]:
+    """What the shell offers for the last of these words."""
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    status, script, _ = flowy(here, "completion", shell)
+    assert status == 0
+    (here / "script").write_text(script)
+    typed = " ".join(words)
+    if shell == "bash":
+        quoted = " ".join(word or "''" for word in words)
+        ask = f"source ./script; COMP_WORDS=({quoted}"
+        ask += f"); COMP_CWORD={len(words) - 1}; _flowy; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        command = [program, "--norc", "-c", ask]
+    elif shell == "fish":
+        command = [program, "-N", "-c", f"source ./script; complete -C '{typed}'"]
+    else:
+        ask = (
+            "compdef() { :; }; source ./script; compadd() { shift; print -l -- $@; }; "
+            "_files() { print -l -- *; }; "
+            f"words=({' '.join(word or repr('') for word in words)}); CURRENT={len(words)}; _flowy"
+        )
+        command = [program, "-f", "-c", ask]
+    env = {"PATH": os.environ["PATH"], "HOME": str(here), "TERM": "dumb"}
+    done = subprocess.run(
+        command, cwd=here, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert not done.stderr, done.stderr
+    return {line.split("\t")[0] for line in done.stdout.splitlines() if line}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete(shell: str, here: Path) -> None:
+    assert complete(shell, here, "flowy", "") >= {"demo", "run", "trace", "swf", "completion"}
+    assert complete(shell, here, "flowy", "trace", "") == {"show", "convert", "summary", "predict"}
+    assert complete(shell, here, "flowy", "run", "--executor", "") == {
+        "processes",
+        "threads",
+        "inline",
+    }
+    offered = complete(shell, here, "flowy", "run", "--")
+    assert offered >= {"--workers", "--no-progress", "--set", "--trace"}
+    assert "--limit" not in offered
+    assert complete(shell, here, "flowy", "run", "") >= {"mine.py", "broken.py"}
+    assert complete(shell, here, "flowy", "trace", "predict", "") >= {"mine.py"}
+
+
+def test_all_commands_are_in_the_scripts(here: Path) -> None:
+    ways = {command.words for command in all_of(walk(parser(), "flowy"))}
+    assert {"flowy run", "flowy trace predict", "flowy swf serve"} <= ways
+    for shell in ("bash", "zsh", "fish"):
+        _, script, _ = flowy(here, "completion", shell)
+        for way in ways - {"flowy"}:
+            assert way in script or way.split()[-1] in script

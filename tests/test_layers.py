@@ -27,13 +27,14 @@ LAYERS = {
         (
             "errors events",
             "_sched _loop _lifeline _swallowed serialization",
-            "results config options activity replay"
+            "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
             " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
             " swf.serialization swf.timeline swf.profiling"
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
-            " trace.mermaid trace.record trace.trace",
+            " trace.mermaid trace.notebook trace.page trace.page.facts trace.page.packing trace.record"
+            " trace.trace",
             "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
             " swf.operating swf.child swf.inside swf.performing swf.titles"
             " local local.pool local.process local.worker local.executors local.batch"
@@ -41,7 +42,8 @@ LAYERS = {
             " local.batching local.status local.logs local.output local.stopping"
             " local.supervisor local.memory local.deaths local.attempts"
             " local.functions local.interrupts local.lineage local.mailbox local.cpus"
-            " local.large local.segments local.shelf local.tracing"
+            " local.large local.segments local.shelf local.tracing local.watch local.notebook"
+            " progress progress.counts progress.others progress.reporter progress.terminal progress.text"
             " testing.swf.clock testing.swf.deadlines testing.swf.decisions testing.swf.durations"
             " testing.swf.executions testing.swf.faults testing.swf.lifecycle testing.swf.limits"
             " testing.swf.messages testing.swf.model testing.swf.pages testing.swf.registry"
@@ -53,8 +55,8 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli command demo swf_options swf.finding swf.verbs swf.looking _version"
-            " testing testing.swf",
+            "__init__ __main__ cli command completion demo swf_options swf.finding swf.verbs swf.looking"
+            " _version testing testing.swf",
         )
     )
     for module in modules.split()
@@ -74,6 +76,8 @@ ROOMS = {
     "os.posix_spawnp": PROCESSES,
     "os.popen": PROCESSES,
     "os.system": PROCESSES,
+    "IPython": frozenset({"progress.others"}),
+    "rich": frozenset({"progress.terminal"}),
     "sqlite3": frozenset({"testing.swf.statefile"}),
     "boto3": frozenset({"swf.client"}),
     "botocore": frozenset(

@@ -118,6 +118,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(dists: dict[str, Path]) ->
         assert len([each for each in names if each.startswith(f"flowy/{name}.c")]) == 1
     assert "flowy/py.typed" in names
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("flowy/**/*.py")} <= names
+    parts = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("flowy/trace/page/*.*")}
+    assert {part for part in parts if part.endswith((".html", ".css", ".js"))} <= names
     assert len([name for name in names if name.endswith(".so")]) == len(compiled)
     assert not [name for name in names if name.endswith(".c")]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"flowy"}

@@ -17,6 +17,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -331,18 +332,21 @@ class Attempts:
     def _failed(self, attempt: Attempt, failure: Failure) -> None:
         """Another attempt, or the failure is an event."""
         retry, number = attempt.options.retry, attempt.number + 1
+        sent = attempt.parcel.sent_at if attempt.parcel is not None else math.nan
         attempt.parcel = None
         if attempt.cancelled or not attempt.is_wanted():
             delay = None
         else:
             delay = retry.delay_before(number)
         if delay is None or not retry.covers(failure):
+            if sent > 0:
+                attempt.batch.stopped(attempt.at, sent, time.time())
             self._fail_for_good(attempt, failure)
             return
         when = f"in {delay:g} s" if delay else "now"
         log.info("%s; attempt %d comes %s", failure.error().args[0], number, when)
         attempt.number = number
-        attempt.batch.set_attempt(attempt.at, number)
+        attempt.batch.set_attempt(attempt.at, number, failure, sent, time.time())
         if attempt.queued:
             attempt.queue.waiting.remove(attempt)
             attempt.queued = False

@@ -10,6 +10,7 @@ threads and in foreign executors.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -52,6 +53,8 @@ class Outcomes(NamedTuple):
     """Flags of what is among the values beside numbers, strings, short bytes and None."""
     times: bytes = b""
     """If asked for, when each call ran; see `_loop.run_calls`."""
+    size: int = 0
+    """Bytes that the values took on their way, as far as is known."""
 
 
 def nothing() -> Outcomes:
@@ -65,6 +68,15 @@ FLUSH_AFTER = 0.002
 """Seconds of work in a batch after which what is done goes back, before the rest is;"""
 FLUSH_LATE = 0.02
 """where nobody waits for one of the outcomes alone. So much is done again if the worker dies."""
+
+
+class Unpacking(threading.local):
+    """Whether this thread of a worker takes apart what came: modules are imported then."""
+
+    on = False
+
+
+unpacking = Unpacking()
 
 
 def prepare(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,7 +211,7 @@ def dump_outcomes(outcomes: Outcomes, keep: Keep | None = None) -> bytes:
     So does a batch that holds a large value: `keep` is given the parts of that, and what it returns
     travels instead.
     """
-    first, values, failures, spent, kinds, times = outcomes
+    first, values, failures, spent, kinds, times, _ = outcomes
     if not kinds and not failures:
         return serialization.dumps_plain((False, values, first, {}, spent, {}, times))
     troubles = {
@@ -267,6 +279,7 @@ def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None 
     """
     single, values, first, troubles, spent, kept, times = serialization.loads(data)
     failures: dict[int, Trouble | BaseException] = {i: Trouble(*t) for i, t in troubles.items()}
+    size = len(data)
     if single:
         for i, pickled in enumerate(values):
             if pickled is None:
@@ -279,7 +292,8 @@ def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None 
         for position, recipe in kept.items():
             assert arrive is not None
             values[position - first] = arrive(recipe)
-    return Outcomes(first, values, failures, spent, times=times)
+            size += sum(span[2] for span in recipe[2])
+    return Outcomes(first, values, failures, spent, times=times, size=size)
 
 
 _loaded: dict[bytes, Callable[..., Any]] = {}

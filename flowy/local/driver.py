@@ -19,14 +19,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowy import _sched, events, serialization
 from flowy._sched import Batch, Outbox
 from flowy.config import Plan, describe
 from flowy.errors import CancelRequested, Failure, UsageError
 from flowy.local.attempts import Attempts, overdue
-from flowy.local.batch import to_failure
+from flowy.local.batch import Outcomes, to_failure
 from flowy.local.batching import Batching
 from flowy.local.deaths import amend, show_call
 from flowy.local.executors import Executor
@@ -37,6 +37,9 @@ from flowy.local.mailbox import Lost, Mailbox, Parcel, Reply, Tracked
 from flowy.local.patience import Overdue
 from flowy.local.shelf import Shelf
 from flowy.local.stopping import Tally, drain, tell
+
+if TYPE_CHECKING:
+    from flowy.local.watch import Watch
 
 log = logging.getLogger("flowy")
 
@@ -146,6 +149,7 @@ class Driver:
         patient: whether signals and cancels may come from other threads, so that a run that waits for
             nothing else is no mistake.
         tracer: what hears when each task ran; None: nobody asked for it.
+        watch: what hears of runs; None: nobody watches.
     """
 
     def __init__(
@@ -156,6 +160,7 @@ class Driver:
         *,
         patient: bool = False,
         tracer: _sched.Tracer | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.mailbox = Mailbox()
         self.mailbox.timed = tracer is not None
@@ -167,6 +172,9 @@ class Driver:
         self._patient = patient
         self._outbox = Outbox()
         self._outbox.tracer = self._tracer = tracer
+        self._watch = watch
+        if watch is not None:
+            watch.attend(executor, self.mailbox, functions)
         self._outbox.full_at = OVERLAP
         self._outbox.on_full = self._overlap
         if executor.store is not None and executor.store.places:
@@ -260,6 +268,8 @@ class Driver:
     def _submit(self, parcel: Parcel) -> None:
         if self._tracer is not None:
             parcel.sent_at = time.time()
+            large = parcel.hold.nbytes if parcel.hold is not None else 0
+            parcel.sent_bytes = len(parcel.message) + large
         self._executor.submit(parcel)
 
     def _may_send(self) -> bool:
@@ -517,8 +527,8 @@ class Driver:
         """Outcomes become events."""
         parcel, outcomes = reply.parcel, reply.outcomes
         self.tasks_done += len(outcomes.values)
-        if outcomes.times:
-            parcel.batch.ran(parcel.first + outcomes.first, outcomes.times, parcel.sent_at)
+        if self._tracer is not None:
+            self._trace(parcel, outcomes)
         self._batching.learn(outcomes.spent)
         for function, (_, seconds) in outcomes.spent.items():
             self.busy_seconds += seconds
@@ -538,6 +548,16 @@ class Driver:
                     failure.message = amend(failure.message, f"called with {show_call(*call)}")
         self._in_flight -= len(outcomes.values)
         batch.complete(first, outcomes.values, failures, time.time())
+
+    def _trace(self, parcel: Parcel, outcomes: Outcomes) -> None:
+        """Tasks that travelled together share the bytes of their messages evenly."""
+        first, n = parcel.first + outcomes.first, len(outcomes.values)
+        if outcomes.times:
+            taken, made = parcel.sent_bytes / parcel.size, outcomes.size / n if n else 0.0
+            parcel.batch.ran(first, outcomes.times, parcel.sent_at, taken, made)
+        elif parcel.options is None:
+            for i in outcomes.failures:
+                parcel.batch.stopped(parcel.first + i, parcel.sent_at, time.time())
 
     def _know_cost(self, function: int) -> None:
         cost = self._batching.cost(function)
@@ -588,6 +608,10 @@ class Driver:
             run.traced_as = self._tracer.add_run(
                 execution.id, describe(plan.factory), execution.traced_parent()
             )
+        if self._watch is not None:
+            above = execution.parent.plan if execution.parent is not None else None
+            name = execution.asked_by.name_of(execution.node) if execution.asked_by is not None else ""
+            self._watch.begin(run, plan, above, name)
         if execution not in self._executions:
             self._executions.add(execution)
             self._live += 1
@@ -659,6 +683,8 @@ class Driver:
         tell_of_loose_ends(run, run.sent if cancelled else unsent)
         for child in list(execution.children):
             self._discard(child)
+        if self._watch is not None:
+            self._watch.end(run)
         run.close()
         if cancelled:
             self._executor.cancel_unwanted(self.mailbox)
@@ -699,6 +725,8 @@ class Driver:
             doomed.extend(one.children)
         for one in reversed(doomed):
             if one.run is not None:
+                if self._watch is not None:
+                    self._watch.end(one.run)
                 close(one.run, one.plan)
             self._leave(one)
 

@@ -31,6 +31,7 @@ from flowy.config import (
     describe,
 )
 from flowy.errors import UsageError
+from flowy.local.batch import unpacking
 from flowy.local.batching import Batching
 from flowy.local.driver import Driver, Execution
 from flowy.local.executors import (
@@ -48,6 +49,8 @@ from flowy.options import PLAIN, Options, make_options
 if TYPE_CHECKING:
     from concurrent import futures
 
+    from flowy.progress import Choice as ProgressChoice
+    from flowy.settings import Settings
     from flowy.trace import Trace
 
 TraceChoice = bool | str | os.PathLike[str]
@@ -72,6 +75,34 @@ class Usage(NamedTuple):
     busy: float
     workers: int
     tasks: int
+
+
+class Asked(NamedTuple):
+    """What was asked of one run besides its value."""
+
+    wait: bool
+    path: str | os.PathLike[str] | None
+    """Where its picture goes; None with a tracer: to be opened."""
+    tracer: _sched.Tracer | None
+    progress: ProgressChoice
+
+    @classmethod
+    def check(cls, wait: bool, trace: Any, progress: Any) -> Asked:
+        """Raises `UsageError` for what can't be done."""
+        if progress is not False:
+            from flowy.progress import check_choice
+
+            check_choice(progress)
+        if not trace:
+            return cls(wait, None, None, progress)
+        from flowy import pictures  # only here: most runs have no picture
+
+        path = None if isinstance(trace, bool) else trace
+        if path is not None:
+            if not isinstance(path, (str, os.PathLike)):
+                raise UsageError(f"_trace is True or the name of a file, not {path!r}")
+            pictures.check_target(path)
+        return cls(wait, path, _sched.Tracer(), progress)
 
 
 class LocalWorkflow:
@@ -148,6 +179,12 @@ class LocalWorkflow:
         names = ", ".join([*self._activities, *self._workflows])
         return f"<LocalWorkflow {describe(self._factory)}({names})>"
 
+    def _repr_html_(self) -> str:
+        from flowy.local.notebook import workflow_html  # only notebooks ask
+
+        inner = {name: workflow._factory for name, workflow in self._workflows.items()}
+        return workflow_html(self._factory, self._activities, self._options, inner)
+
     # configuration
 
     def conf_activity(self, name: str, activity: Callable[..., Any], **options: Any) -> None:
@@ -217,20 +254,32 @@ class LocalWorkflow:
         if unknown:
             raise UsageError(
                 f"unknown option {', '.join(unknown)}: names that start with an underscore are options "
-                "of the run; there are _wait and _trace"
+                "of the run; there are _wait, _trace and _progress"
             )
         made: dict[int, Plan] = {}
         self._plan(made)
         return made
 
-    def run(self, *args: Any, _wait: bool = False, _trace: TraceChoice = False, **kwargs: Any) -> Any:
+    def run(
+        self,
+        *args: Any,
+        _wait: bool = False,
+        _trace: TraceChoice = False,
+        _progress: ProgressChoice = False,
+        **kwargs: Any,
+    ) -> Any:
         """Run the workflow with this input and return its value.
 
         Args:
             _wait: at the end also wait for the calls that the value does not need.
-            _trace: True: draw what was done, and open the picture. A file: write it there, in the form
-                that its ending tells: `.svg` (drawn by Graphviz), `.dot`, `.mmd`, `.chrome.json` (for
-                Perfetto), or `.json`, the trace itself. Also where the run fails. See `trace`.
+            _trace: True: make a page of what was done, and open it. A file: write it there, in the form
+                that its ending tells: `.html`, `.svg` (drawn by Graphviz), `.dot`, `.mmd`,
+                `.chrome.json` (for Perfetto), or `.json`, the trace itself. Also where the run fails.
+                See `trace`.
+            _progress: True: show how far it is, by dependency: at the foot of the terminal that stderr
+                is, in the notebook, or as a line now and then (to the logger `flowy.progress` if it is
+                on, else to stderr). A function: it is called with a `flowy.progress.Snapshot` now and
+                then, from another thread, and at the end.
 
         Raises:
             UsageError: the configuration does not fit, or flowy was misused in the workflow.
@@ -241,12 +290,20 @@ class LocalWorkflow:
             Exception: whatever the workflow raised itself.
         """
         made = self._prepare(kwargs)
-        if _trace:
-            return self._run_traced(made, _trace, args, kwargs, _wait)
-        return self._run(made, args, kwargs, _wait)
+        asked = Asked.check(_wait, _trace, _progress)
+        try:
+            return self._run(made, args, kwargs, asked)
+        finally:
+            self._draw(asked)
 
-    def with_options(self, workers: int | None, executor: ExecutorChoice | None) -> LocalWorkflow:
-        """The same workflow with other workers; None leaves what there is.
+    def with_options(
+        self,
+        workers: int | None,
+        executor: ExecutorChoice | None,
+        settings: Settings | None = None,
+    ) -> LocalWorkflow:
+        """The same workflow with other workers, where None leaves what there is, and with other options
+        of its activities and of those in its sub-workflows.
 
         Raises:
             UsageError: they can't be used.
@@ -254,12 +311,46 @@ class LocalWorkflow:
         choice = self._choice if executor is None else executor
         check_choice(choice, self._start_method, workers)
         check_workers(choice, self._memory_limit, self._max_tasks)
-        made = copy.copy(self)
-        made._lock = threading.Lock()
-        made._executor, made._users = None, 0
+        copies: dict[int, LocalWorkflow] = {}
+        made = self._copy_all(copies) if settings else self._copy()
+        for way, options in (settings or {}).items():
+            if way:
+                made._set_options(way, options, ".".join(way))
+                continue
+            for workflow in copies.values():
+                for name in workflow._activities:
+                    workflow._set_options((name,), options, name)
         made._choice = choice
         made._workers = self._workers if workers is None else workers
         return made
+
+    def _copy(self) -> LocalWorkflow:
+        """Another with the same configuration, and workers of its own."""
+        made = copy.copy(self)
+        made._lock = threading.Lock()
+        made._executor, made._users = None, 0
+        return made
+
+    def _copy_all(self, copies: dict[int, LocalWorkflow]) -> LocalWorkflow:
+        """The same for the sub-workflows, which may be recursive."""
+        if id(self) not in copies:
+            made = copies[id(self)] = self._copy()
+            made._options = dict(self._options)
+            made._workflows = {name: w._copy_all(copies) for name, w in self._workflows.items()}
+        return copies[id(self)]
+
+    def _set_options(self, way: tuple[str, ...], options: dict[str, Any], whole: str) -> None:
+        """Change options of the activity that these names lead to; the others stay."""
+        name, *rest = way
+        if rest and name in self._workflows:
+            self._workflows[name]._set_options(tuple(rest), options, whole)
+            return
+        if rest or name not in self._activities:
+            there = ", ".join([*self._activities, *(f"{name}.…" for name in self._workflows)])
+            raise UsageError(f"there is no activity {whole!r}; there are {there or 'none'}")
+        given = make_options(name, options)
+        changed = {option: getattr(given, option) for option in options}
+        self._options[name] = self._options.get(name, PLAIN)._replace(**changed)
 
     def signature(self) -> inspect.Signature | None:
         """What the workflow takes as input; None where that can't be told without running it."""
@@ -283,52 +374,42 @@ class LocalWorkflow:
                 self._traced = None
             return self._trace
 
-    def _run_traced(
-        self,
-        made: dict[int, Plan],
-        target: TraceChoice,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        wait: bool,
-    ) -> Any:
-        from flowy import pictures  # only here: most runs have no picture
+    def _note(self, asked: Asked, executor: Executor) -> None:
+        """What is traced from now on is the latest."""
+        if asked.tracer is not None:
+            with self._lock:
+                self._traced = asked.tracer, executor.size
 
-        path = None if isinstance(target, bool) else target
-        if path is not None:
-            if not isinstance(path, (str, os.PathLike)):
-                raise UsageError(f"_trace is True or the name of a file, not {path!r}")
-            pictures.check_target(path)
-        tracer = _sched.Tracer()
-        try:
-            return self._run(made, args, kwargs, wait, tracer)
-        finally:
-            trace = self.trace
-            if trace is not None and path is not None:
-                pictures.write(trace, path)
-            elif trace is not None:
-                pictures.show(trace)
+    def _draw(self, asked: Asked) -> None:
+        """The picture that was asked for, if the run has begun."""
+        if asked.tracer is None or not asked.tracer.runs:
+            return
+        from flowy import pictures  # only here: most runs have no picture
+        from flowy.local.tracing import take
+
+        with self._lock:
+            traced = self._traced
+        is_latest = traced is not None and traced[0] is asked.tracer
+        trace = self.trace if is_latest else take(asked.tracer, 0)
+        if trace is not None and asked.path is not None:
+            pictures.write(trace, asked.path)
+        elif trace is not None:
+            pictures.show(trace)
 
     def _run(
-        self,
-        made: dict[int, Plan],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        wait: bool,
-        tracer: _sched.Tracer | None = None,
+        self, made: dict[int, Plan], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked
     ) -> Any:
         outcome: list[tuple[events.Ending, BaseException | None]] = []
         with (
             attended("when no task had started", "when all was done"),
             self._borrowed() as executor,
-            self._driver(executor, made, patient=False, tracer=tracer) as driver,
+            self._driver(executor, made, asked, patient=False) as driver,
         ):
-            if tracer is not None:
-                with self._lock:
-                    self._traced = tracer, executor.size
+            self._note(asked, executor)
             execution = Execution(
                 made[id(self)],
                 copy_context(),
-                linger=wait,
+                linger=asked.wait,
                 label=os.urandom(16).hex(),
                 on_end=lambda *how: outcome.append(how),
             )
@@ -343,13 +424,24 @@ class LocalWorkflow:
         finally:
             del exception, command  # a traceback that holds its own exception is a cycle
 
-    def start(self, *args: Any, _wait: bool = False, **kwargs: Any) -> Run:
+    def start(
+        self,
+        *args: Any,
+        _wait: bool = False,
+        _trace: TraceChoice = False,
+        _progress: ProgressChoice = False,
+        **kwargs: Any,
+    ) -> Run:
         """Start a run in the background and return its handle.
+
+        `_wait`, `_trace` and `_progress` are as in `run`. The picture is there when the result is; what
+        has been done so far is in the handle's `trace`.
 
         Raises:
             UsageError: the configuration does not fit.
         """
         made = self._prepare(kwargs)
+        asked = Asked.check(_wait, _trace, _progress)
         handle = Run()
         execution = Execution(
             made[id(self)], copy_context(), linger=_wait, label=handle.id, on_end=handle._ended
@@ -360,11 +452,13 @@ class LocalWorkflow:
             try:
                 with (
                     self._borrowed() as executor,
-                    self._driver(executor, made, patient=True) as driver,
+                    self._driver(executor, made, asked, patient=True) as driver,
                 ):
-                    handle._begin(driver, execution, executor.size)
+                    self._note(asked, executor)
+                    handle._begin(driver, execution, executor.size, asked.tracer)
                     ready.set()
                     driver.run(execution, args, kwargs)
+                self._draw(asked)
             except BaseException as error:
                 handle._broke(error)
             finally:
@@ -381,18 +475,28 @@ class LocalWorkflow:
         self,
         executor: Executor,
         made: dict[int, Plan],
+        asked: Asked,
         *,
         patient: bool,
-        tracer: _sched.Tracer | None = None,
     ) -> Iterator[Driver]:
         """A driver whose functions the executor knows."""
         functions: dict[tuple[int, str], int] = {}
+        options: dict[str, Any] = {"patient": patient, "tracer": asked.tracer}
         try:
             executor.begin()
             for plan in made.values():
                 for name, activity in plan.activities.items():
                     functions[id(plan), name] = executor.register(name, activity)
-            yield Driver(executor, functions, self._batching, patient=patient, tracer=tracer)
+            if not asked.progress:
+                yield Driver(executor, functions, self._batching, **options)
+                return
+            from flowy.local.watch import Watch  # most runs are not watched
+            from flowy.progress import reporting
+
+            watch = Watch(list(made.values()))
+            driver = Driver(executor, functions, self._batching, watch=watch, **options)
+            with reporting(asked.progress, watch.look):
+                yield driver
         finally:
             for number in functions.values():
                 executor.release(number)
@@ -438,6 +542,12 @@ class LocalWorkflow:
             self._give_back()
 
     def _make_executor(self) -> Executor:
+        if unpacking.on:
+            raise UsageError(
+                "a module starts a run when it is imported, and a worker imports it for an activity: "
+                "each worker would start workers, without end. Put the run under if __name__ == "
+                "'__main__'"
+            )
         return make_executor(
             self._choice,
             self._workers,
@@ -480,9 +590,17 @@ class Run:
         self._began = time.monotonic()
         self._workers = 0
         self._usage: Usage | None = None
+        self._tracer: _sched.Tracer | None = None
 
     def __repr__(self) -> str:
         return f"<Run {self.id}, {self.status}>"
+
+    def _repr_html_(self) -> str:
+        from flowy.local.notebook import run_html  # only notebooks ask
+
+        usage = self.usage()
+        title = f"run {self.id}: {self.status}"
+        return run_html(title, self.progress().items(), usage.elapsed, usage.workers)
 
     @property
     def status(self) -> Status:
@@ -538,6 +656,15 @@ class Run:
             self._progress = {name: Progress(*counts) for name, counts in run.progress().items()}
         return self._progress
 
+    @property
+    def trace(self) -> Trace | None:
+        """What was done so far; None if the run was started without `_trace`."""
+        if self._tracer is None:
+            return None
+        from flowy.local.tracing import take  # most runs have no trace
+
+        return take(self._tracer, self._workers)
+
     def usage(self) -> Usage:
         """What the run took, so far or in all."""
         if self._usage is not None:
@@ -561,8 +688,11 @@ class Run:
 
     # what the thread of the run tells
 
-    def _begin(self, driver: Driver, execution: Execution, workers: int) -> None:
+    def _begin(
+        self, driver: Driver, execution: Execution, workers: int, tracer: _sched.Tracer | None
+    ) -> None:
         self._driver = driver
+        self._tracer = tracer
         self._execution = execution
         self._workers = workers
 

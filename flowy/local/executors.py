@@ -102,6 +102,12 @@ class Executor(Protocol):
     def busy(self, mailbox: Mailbox) -> list[Parcel]:
         """The parcels of a mailbox that are being worked on."""
 
+    def at_work(self, mailbox: Mailbox) -> list[Parcel]:
+        """The same, for other threads to look at."""
+
+    def pids(self) -> list[int]:
+        """The processes that work for it alone, as far as they are on this machine."""
+
     def kill(self, mailbox: Mailbox) -> None:
         """End what is being worked on for a mailbox, if that can be done; from signal handlers too."""
 

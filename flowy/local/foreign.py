@@ -80,6 +80,10 @@ class FutureExecutor(Threaded):
         mine = [each for each in self._in_flight.copy().items() if each[1].mailbox is mailbox]
         return [parcel for future, parcel in mine if not future.cancel() and not future.done()]
 
+    def at_work(self, mailbox: Mailbox) -> list[Parcel]:
+        mine = [parcel for parcel in self._in_flight.copy().values() if parcel.mailbox is mailbox]
+        return mine[: self.size]
+
     def close(self) -> None:
         for future in list(self._in_flight):
             future.cancel()

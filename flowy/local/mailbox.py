@@ -97,6 +97,7 @@ class Parcel:
         "message",
         "received",
         "sent_at",
+        "sent_bytes",
         "size",
     )
 
@@ -115,7 +116,8 @@ class Parcel:
         self.deaths = 0
         self.message = b""
         self.sent_at = 0.0
-        """Seconds since the epoch, if the reader wants to know."""
+        """Seconds since the epoch, if the reader wants to know; and what the calls took then:"""
+        self.sent_bytes = 0
         self.hold: Hold | None = None
         """The large buffers that the message speaks of; until its outcomes are back."""
 
@@ -207,6 +209,7 @@ class Parcel:
             single.deaths = self.deaths
             single.message, single.hold = message, self.hold
             single.sent_at = self.sent_at
+            single.sent_bytes = self.sent_bytes // self.size
             singles.append(single)
         return singles
 

@@ -312,6 +312,12 @@ class Pool:
         held = [next(iter(worker.held.copy().values()), None) for worker in self._everyone()]
         return [parcel for parcel in held if parcel is not None and parcel.mailbox is mailbox]
 
+    at_work = busy
+
+    def pids(self) -> list[int]:
+        """The processes of the workers."""
+        return [worker.pid for worker in self._everyone()]
+
     def kill(self, mailbox: Mailbox) -> None:
         """Kill the workers that hold something of a mailbox; signal handlers may call this."""
         for worker in self._holding(mailbox):

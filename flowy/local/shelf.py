@@ -52,6 +52,11 @@ class Hold:
     def __bool__(self) -> bool:
         return bool(self._placed)
 
+    @property
+    def nbytes(self) -> int:
+        """Of all of them."""
+        return sum(placed.raw.nbytes for placed in self._placed)
+
     def __del__(self) -> None:
         for placed in self._placed:
             placed.holds.discard(id(self))

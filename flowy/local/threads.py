@@ -88,6 +88,12 @@ class Unsupervised:
     def abandon(self, parcel: Parcel) -> None:
         pass
 
+    def at_work(self, mailbox: Mailbox) -> list[Parcel]:
+        return []
+
+    def pids(self) -> list[int]:
+        return []
+
     def kill(self, mailbox: Mailbox) -> None:
         pass
 
@@ -202,6 +208,8 @@ class ThreadExecutor(Threaded):
 
     def busy(self, mailbox: Mailbox) -> list[Parcel]:
         return [parcel for parcel in self._begun.copy() if parcel.mailbox is mailbox]
+
+    at_work = busy
 
     def close(self) -> None:
         """Let the threads go; one that is in an activity leaves when that ends."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from flowy._sched import Tracer
 from flowy.trace import Trace
-from flowy.trace.record import WIDTHS, Columns, Execution
+from flowy.trace.record import WIDTHS, Attempt, Columns, Execution, Stop
 
 Aliases = Sequence["tuple[int, ...] | None"]
 
@@ -35,6 +35,9 @@ def take(tracer: Tracer, workers: int) -> Trace:
         array("i", bytes(noted["sources"])),
     )
     columns.errors, columns.values = dict(tracer.errors), dict(tracer.values)
+    columns.places = list(tracer.places)
+    columns.stops = [Stop(*stop) for stop in tracer.waited()]
+    columns.earlier = {row: tuple(Attempt(*one) for one in kept) for row, kept in tracer.earlier.items()}
     columns.runs = [Execution(*run) for run in tracer.runs]
     numbers = [columns.number_of(name) for name in tracer.names]
     if numbers != list(range(len(numbers))):  # several workflows have dependencies of the same name
@@ -98,6 +101,7 @@ def _put_in_order(columns: Columns, depends: list[list[int]]) -> None:
     ]
     columns.errors = {place[row]: text for row, text in columns.errors.items()}
     columns.values = {place[row]: text for row, text in columns.values.items()}
+    columns.earlier = {place[row]: kept for row, kept in columns.earlier.items()}
 
 
 def _sort(columns: Columns, depends: list[list[int]]) -> list[int]:

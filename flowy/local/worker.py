@@ -227,6 +227,7 @@ class Incoming:
 
 def _load(payload: bytes | bytearray) -> Callable[..., Any]:
     """The function, or one that fails each call with what hindered its loading."""
+    batch.unpacking.on = True
     try:
         return batch.prepare(serialization.loads(payload))
     except BaseException as error:
@@ -238,6 +239,8 @@ def _load(payload: bytes | bytearray) -> Callable[..., Any]:
             ) from problem
 
         return broken
+    finally:
+        batch.unpacking.on = False
 
 
 def _serve(
@@ -249,12 +252,15 @@ def _serve(
     printed: output.Output,
 ) -> None:
     outgoing = host.outgoing
+    batch.unpacking.on = True
     try:
         work = serialization.load_calls(payload)
     except BaseException as error:
         trouble = batch.to_trouble(error)
         outgoing.send(GARBLED, number, serialization.dumps(trouble))
         return
+    finally:
+        batch.unpacking.on = False
 
     host.details = work.watched
     keep = desk.keep if desk.places else None

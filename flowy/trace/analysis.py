@@ -52,9 +52,12 @@ class Wait(NamedTuple):
     line: str
     """Where the code waited, as far as it was recorded."""
     times: int
-    """So often it went on asking for tasks after such a wait."""
+    """So often it waited there. In histories of SWF: so often it asked for more after such a wait."""
     seconds: float
-    """From when the latest task was asked for to the end of the wait, over all of them."""
+    """That it waited, over all of them. In histories of SWF: from when the latest task was asked for."""
+    alone: int = 0
+    """So often nothing else was under way meanwhile: had the result been passed on instead of looked at,
+    the code could have gone on. 0 in histories of SWF."""
 
 
 class Prediction(NamedTuple):
@@ -81,7 +84,7 @@ def span(c: Columns) -> tuple[float, float]:
 
 
 def seconds_of(c: Columns, row: int) -> float:
-    """How long a task ran; 0.0 if that is not known."""
+    """How long the last attempt of a task ran; 0.0 if that is not known."""
     took = c.ended[row] - c.started[row]
     return took if took > 0 else 0.0
 
@@ -186,19 +189,22 @@ def _latest_cause(c: Columns, row: int, seen: set[int]) -> int:
 
 def waits(c: Columns) -> list[Wait]:
     """Grouped by the task's name and the line, if there is one."""
+    if c.stops is not None:
+        noted = [Wait(s.name, c.place(s.place), s.times, s.seconds, s.alone) for s in c.stops]
+        return sorted(noted, key=lambda w: -w.seconds)
     latest: dict[int, float] = {}
     asked: dict[tuple[int, int], int] = {}
     for row in range(len(c)):
         key = c.run[row], c.after[row]
         if c.after[row] >= 0 and key not in asked:
             asked[key] = row
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for (_, source), row in asked.items():
+    found: dict[str, list[float]] = defaultdict(list)
+    for _, source in asked:
         began = latest.get(source, c.ready(source))
         took = c.ended[source] - (began if began == began else c.started[source])
         name = c.names[c.name[source]]
-        found[name, c.lines.get(row, "")].append(max(0.0, took) if took == took else 0.0)
-    made = [Wait(name, line, len(t), math.fsum(t)) for (name, line), t in found.items()]
+        found[name].append(max(0.0, took) if took == took else 0.0)
+    made = [Wait(name, "", len(t), math.fsum(t)) for name, t in found.items()]
     return sorted(made, key=lambda w: -w.seconds)
 
 

@@ -13,14 +13,15 @@ import json
 import math
 import os
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 from flowy.errors import UsageError
-from flowy.trace.record import KINDS, NAN, OUTCOMES, WIDTHS, Columns, Execution
+from flowy.trace.record import KINDS, NAN, OUTCOMES, WIDTHS, Attempt, Columns, Execution, Stop
 
 FORM = "flowy trace"
-VERSION = 1
-_TEXTS = ("keys", "errors", "values", "lines")
+VERSION = 2
+_TEXTS = ("keys", "errors", "values")
 
 
 def to_record(c: Columns) -> dict[str, Any]:
@@ -33,7 +34,12 @@ def to_record(c: Columns) -> dict[str, Any]:
     record["sources"] = c.sources.tolist()
     for column in _TEXTS:
         record[column] = {str(row): text for row, text in getattr(c, column).items()}
-    record["sizes"] = {str(row): list(sizes) for row, sizes in c.sizes.items()}
+    record["places"] = c.places
+    record["stops"] = None if c.stops is None else [list(stop) for stop in c.stops]
+    record["earlier"] = {
+        str(row): [[_or_null(x) if isinstance(x, float) else x for x in one] for one in attempts]
+        for row, attempts in c.earlier.items()
+    }
     return record
 
 
@@ -91,9 +97,21 @@ def from_record(record: dict[str, Any]) -> Columns:
     c.sources = array("i", record["sources"])
     for column in _TEXTS:
         setattr(c, column, {int(row): _text(text) for row, text in record[column].items()})
-    c.sizes = {int(row): (int(a), int(b)) for row, (a, b) in record["sizes"].items()}
+    c.places = [_text(place) for place in record["places"]]
+    if record["stops"] is not None:
+        c.stops = [
+            Stop(_text(name), int(place), int(times), int(alone), float(seconds))
+            for name, place, times, alone, seconds in record["stops"]
+        ]
+    c.earlier = {int(row): tuple(map(_attempt, attempts)) for row, attempts in record["earlier"].items()}
     _check(c)
     return c
+
+
+def _attempt(x: Any) -> Attempt:
+    worker, sent, started, ended, outcome, error = x
+    a, b, c = (NAN if time is None else float(time) for time in (sent, started, ended))
+    return Attempt(int(worker), a, b, c, _text(outcome), _text(error))
 
 
 def _text(x: Any) -> str:
@@ -119,6 +137,11 @@ def _check(c: Columns) -> None:
     _check_range("name", c.name, len(c.names))
     _check_range("run", c.run, max(1, len(c.runs)))
     _check_range("kind", c.kind, len(KINDS))
+    _check_range("line", c.line, len(c.places) + 1)
+    _check_range("line", [stop.place for stop in c.stops or ()], len(c.places) + 1)
+    _check_range("task", list(c.earlier), n)
+    if any(one.outcome not in OUTCOMES for kept in c.earlier.values() for one in kept):
+        raise ValueError("an attempt came to what is unknown")
     _check_range("outcome", c.outcome, len(OUTCOMES))
     parents = [run.parent for run in c.runs]
     if any(not -1 <= parent < n for parent in parents):
@@ -131,6 +154,6 @@ def _check(c: Columns) -> None:
             begun += 1
 
 
-def _check_range(what: str, column: array[int], size: int) -> None:
+def _check_range(what: str, column: Sequence[int], size: int) -> None:
     if len(column) and not (min(column) >= 0 and max(column) < size):
         raise ValueError(f"a {what} is out of range")

@@ -9,6 +9,7 @@ May not know: how a form spells anything. Its neighbours are `dot` and `mermaid`
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -79,6 +80,8 @@ class Drawing:
     """(from, to) and how many dependencies that stands for."""
     frames: list[Frame] = field(default_factory=list)
     grouped: bool = False
+    box_of: array[int] = field(default_factory=lambda: array("i"))
+    """For each task the number of its box."""
 
 
 def show_seconds(seconds: float) -> str:
@@ -111,7 +114,11 @@ def levels(c: Columns) -> list[int]:
     """For each task the length of the longest chain of what it had to wait for: the order of time."""
     made: list[int] = []
     for row in range(len(c)):
-        made.append(1 + max((made[source] for source in causes(c, row)), default=-1))
+        level = -1
+        for source in causes(c, row):
+            if made[source] > level:
+                level = made[source]
+        made.append(level + 1)
     return made
 
 
@@ -123,12 +130,17 @@ def draw(c: Columns, most: int = MOST) -> Drawing:
     groups: dict[object, int] = {}
     frames: dict[object, int] = {}
     frame_of: list[int] = []
-    box_of: list[int] = []
+    box_of = drawing.box_of
     for row in range(len(c)):
         while len(frame_of) <= c.run[row]:
             _enter(c, drawing, frames, frame_of, box_of, grouped)
         frame = frame_of[c.run[row]]
-        parents = tuple(sorted({box_of[source] for source in c.depends_on(row)}))
+        sources = c.depends_on(row)
+        parents: tuple[int, ...] = ()
+        if len(sources) == 1:  # most have one, and a million of them take their time
+            parents = (box_of[sources[0]],)
+        elif sources:
+            parents = tuple(sorted({box_of[source] for source in sources}))
         key: object = (c.name[row], c.kind[row], level[row], frame, parents) if grouped else row
         number = groups.get(key)
         if number is None:
@@ -138,7 +150,7 @@ def draw(c: Columns, most: int = MOST) -> Drawing:
             drawing.boxes[number].count += 1
         box_of.append(number)
         _count(c, row, drawing.boxes[number])
-        for source in c.depends_on(row):
+        for source in sources:
             drawing.arrows[box_of[source], number] += 1
     return drawing
 
@@ -148,7 +160,7 @@ def _enter(
     drawing: Drawing,
     frames: dict[object, int],
     frame_of: list[int],
-    box_of: list[int],
+    box_of: array[int],
     grouped: bool,
 ) -> None:
     """The frame of the next run: its own, or that of its group."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowy.errors import with_remote
 from flowy.swf.history import Event, attributes_of, key_of_child, read_events, time_of
 from flowy.trace.record import NAN, Columns, Execution
 
@@ -125,7 +126,8 @@ class _Reader:
         call.outcome, call.ended = outcome, time_of(event)
         if outcome != "completed":
             reason = says.get("reason") or says.get("cause") or says.get("timeoutType") or outcome
-            call.error = str(reason)
+            details = says.get("details") if outcome == "failed" else None
+            call.error = with_remote(str(reason), details if isinstance(details, str) else "")
         self.last_ended = call.number
 
     def number_of_worker(self, call: _Call) -> int:

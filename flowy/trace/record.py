@@ -29,6 +29,9 @@ WIDTHS = {
     "after": "i",
     "worker": "h",
     "attempts": "H",
+    "line": "H",
+    "taken": "H",
+    "made": "H",
     "kind": "B",
     "outcome": "B",
     "started": "d",
@@ -37,7 +40,51 @@ WIDTHS = {
     "queued": "f",
 }
 """The columns, and the types of `array` that they are of. `waited`: seconds from when the task could
-start to when it was sent; `queued`: from then to its start."""
+start to when it was sent; `queued`: from then to its start. `line`: 0, or where it is in `places`,
+counted from 1. `taken` and `made`: bytes of the arguments and of the value, see `size_of`."""
+
+
+def size_of(rounded: int) -> int:
+    """A number of bytes that is kept in 16 bits: 11 of them, and how far they are shifted.
+
+    >>> [size_of(n) for n in (0, 2047, 1 << 11 | 1024, 2 << 11 | 2047)]
+    [0, 2047, 2048, 8188]
+    """
+    return (rounded & 0x7FF) << (rounded >> 11)
+
+
+def round_size(size: int) -> int:
+    """What `size_of` makes `size` of again: exactly below 2048, else to one in 1024.
+
+    >>> [size_of(round_size(n)) for n in (0, 2047, 2048, 123_456_789, 1 << 50)]
+    [0, 2047, 2048, 123404288, 4395899027456]
+    """
+    shift = max(0, size.bit_length() - 11)
+    return shift << 11 | size >> shift if shift < 32 else 0xFFFF
+
+
+class Attempt(NamedTuple):
+    """An attempt before the last one."""
+
+    worker: int
+    sent: float
+    started: float
+    """As far as it is known, else when it was sent."""
+    ended: float
+    outcome: str
+    error: str
+
+
+class Stop(NamedTuple):
+    """That code waited, at one line for the tasks of one name."""
+
+    name: str
+    place: int
+    """As in `line`."""
+    times: int
+    alone: int
+    """So often nothing else was under way meanwhile."""
+    seconds: float
 
 
 class Execution(NamedTuple):
@@ -77,11 +124,17 @@ class Task(NamedTuple):
     outcome: str
     """'completed', 'failed', 'timed out', 'cancelled', 'worker died'; 'open': its run ended first."""
     error: str
+    """What it failed with, and below that the traceback from where it ran, as `str` of a `TaskError`."""
     value: str
     """Its result in short, where it was kept."""
     argument_bytes: int
-    """As far as it is known, else 0."""
+    """As they travelled, to one in 1024; 0 where that is not known. Tasks that travelled together share
+    evenly what did."""
     result_bytes: int
+    line: str = ""
+    """Where the workflow's code asked for it: 'file:line', '' where that is not known."""
+    earlier: tuple[Attempt, ...] = ()
+    """The attempts before the last, of the first thousand tasks that had some."""
 
     @property
     def seconds(self) -> float:
@@ -103,6 +156,9 @@ class Columns:
         self.after = array("i")
         self.worker = array("h")
         self.attempts = array("H")
+        self.line = array("H")
+        self.taken = array("H")
+        self.made = array("H")
         self.kind = array("B")
         self.outcome = array("B")
         self.started = array("d")
@@ -114,8 +170,10 @@ class Columns:
         self.keys: dict[int, str] = {}
         self.errors: dict[int, str] = {}
         self.values: dict[int, str] = {}
-        self.lines: dict[int, str] = {}
-        self.sizes: dict[int, tuple[int, int]] = {}
+        self.places: list[str] = []
+        self.earlier: dict[int, tuple[Attempt, ...]] = {}
+        self.stops: list[Stop] | None = None
+        """Where code waited; None: nobody noted it."""
 
     def __len__(self) -> int:
         return len(self.name)
@@ -148,6 +206,9 @@ class Columns:
         started: float = NAN,
         ended: float = NAN,
         outcome: str = "completed",
+        line: str = "",
+        argument_bytes: int = 0,
+        result_bytes: int = 0,
     ) -> int:
         """One more task; returns its number.
 
@@ -173,6 +234,9 @@ class Columns:
         self.after.append(after)
         self.worker.append(worker)
         self.attempts.append(attempts)
+        self.line.append(self.place_of(line))
+        self.taken.append(round_size(argument_bytes))
+        self.made.append(round_size(result_bytes))
         self.kind.append(KINDS.index(kind))
         self.outcome.append(OUTCOMES.index(outcome))
         self.started.append(started)
@@ -192,6 +256,19 @@ class Columns:
         attempt = max(1, self.attempts[row]) - 1
         return f"{self.names[self.name[row]]}-{self.call[row]}{member}-{attempt}"
 
+    def place_of(self, line: str) -> int:
+        """The number of a line, new or not; 0 for none, or beyond those that can be numbered."""
+        if not line:
+            return 0
+        if line not in self.places:
+            if len(self.places) == 0xFFFE:
+                return 0
+            self.places.append(line)
+        return self.places.index(line) + 1
+
+    def place(self, number: int) -> str:
+        return self.places[number - 1] if 0 < number <= len(self.places) else ""
+
     def sent(self, row: int) -> float:
         return self.started[row] - self.queued[row]
 
@@ -200,7 +277,6 @@ class Columns:
 
     def task(self, row: int) -> Task:
         run = self.run[row]
-        arguments, result = self.sizes.get(row, (0, 0))
         return Task(
             row,
             self.key(row),
@@ -219,8 +295,10 @@ class Columns:
             OUTCOMES[self.outcome[row]],
             self.errors.get(row, ""),
             self.values.get(row, ""),
-            arguments,
-            result,
+            size_of(self.taken[row]),
+            size_of(self.made[row]),
+            self.place(self.line[row]),
+            self.earlier.get(row, ()),
         )
 
     def nbytes(self) -> int:

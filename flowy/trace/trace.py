@@ -52,6 +52,11 @@ class Trace:
         n = len(self)
         return f"<Trace of {n:,} task{'' if n == 1 else 's'}, {self.seconds:.3g} s>"
 
+    def _repr_html_(self) -> str:
+        from flowy.trace.notebook import html  # only notebooks ask
+
+        return html(self.columns, repr(self)[1:-1], self.workers)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trace):
             return NotImplemented

@@ -1,0 +1,103 @@
+"""What it costs to trace a run and to show its progress: `python -m benchmarks.tracing --help`.
+
+Owns: a million tasks, as one map and as single calls, with and without; runs of each kind take turns,
+and medians are compared, by the clock and by the CPU that the driver took (all of its threads). The
+picture is not drawn: that is no part of the run.
+
+May know the insides of flowy: a public run with `_trace` would write a file. Its neighbours: `tasks` has
+the bodies, `docs/performance.md` what this printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import pty
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import flowy
+from benchmarks import tasks
+from benchmarks.workflows import Fan, Mapped
+from flowy import _sched
+from flowy.local.engine import Asked
+from flowy.local.tracing import take
+
+WORKERS = 2
+PLAIN, TRACED, SHOWN = "plain", "traced", "with progress"
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[None]:
+    """stderr is a terminal, whose other end another process reads."""
+    master, slave = pty.openpty()
+    reader = subprocess.Popen(["cat"], stdin=master, stdout=subprocess.DEVNULL)
+    before, sys.stderr = sys.stderr, os.fdopen(slave, "w")
+    os.environ["TERM"] = "xterm-256color"
+    os.system(f"stty rows 40 cols 100 < {os.ttyname(slave)}")
+    try:
+        yield
+    finally:
+        sys.stderr.close()
+        sys.stderr = before
+        reader.kill()
+        reader.wait()
+        os.close(master)
+
+
+def once(w: flowy.LocalWorkflow, xs: list[int], kind: str) -> tuple[float, float, Any]:
+    """(seconds by the clock, seconds of the driver's CPU, the tracer)."""
+    tracer = _sched.Tracer() if kind == TRACED else None
+    asked = Asked(False, None, tracer, kind == SHOWN)
+    made: dict[int, Any] = {}
+    w._plan(made)
+    cpu, began = time.process_time(), time.perf_counter()
+    w._run(made, (xs,), {}, asked)
+    return time.perf_counter() - began, time.process_time() - cpu, tracer
+
+
+def compare(factory: Any, n: int, rounds: int, kinds: list[str]) -> None:
+    xs = tasks.integers(n)
+    took: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    size = 0.0
+    w = flowy.LocalWorkflow(factory, WORKERS)
+    w.conf_activity("task", tasks.inc)
+    with w, terminal():
+        once(w, xs, PLAIN)
+        for turn in range(rounds):
+            for kind in kinds if turn % 2 else reversed(kinds):
+                seconds, cpu, tracer = once(w, xs, kind)
+                took[kind].append((seconds, cpu))
+                if tracer is not None and not size:
+                    size = take(tracer, WORKERS).nbytes / n
+    name = f"{factory.__name__}, {n:,} tasks"
+    for kind in kinds:
+        clock, cpu = (statistics.median(column) for column in zip(*took[kind], strict=True))
+        line = f"{name:26} {kind:14} {clock:7.3f} s   driver {cpu:7.3f} s"
+        if kind != PLAIN:
+            ratios = []
+            for i in (0, 1):
+                pairs = zip(took[kind], took[PLAIN], strict=True)
+                ratios.append(statistics.median(one[i] / plain[i] for one, plain in pairs))
+            line += f"   × {ratios[0]:.3f} by the clock, × {ratios[1]:.3f} of the driver's CPU"
+        print(line, flush=True)
+    if size:
+        print(f"{name:26} {size:.1f} bytes a task for the trace")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What tracing and progress cost.")
+    parser.add_argument("--tasks", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    for factory in (Mapped, Fan):
+        compare(factory, options.tasks, options.rounds, [PLAIN, TRACED, SHOWN])
+
+
+if __name__ == "__main__":
+    main()
