@@ -31,7 +31,6 @@ try:
     from flowy.local.engine import LocalWorkflow, Progress, Run, Usage
     from flowy.options import Retry
     from flowy.plain import plain
-    from flowy.replay import Replay
     from flowy.results import (
         cancel,
         changed,
@@ -55,6 +54,7 @@ finally:
 
 if TYPE_CHECKING:
     from flowy import swf as swf
+    from flowy.replay import Replay as Replay
     from flowy.swf import SWFActivityConfig as SWFActivityConfig
     from flowy.swf import SWFActivityWorker as SWFActivityWorker
     from flowy.swf import SWFClient as SWFClient
@@ -104,21 +104,25 @@ __all__ = [
     "wait",
 ]
 
-_OF_SWF = (
-    "SWFActivityConfig",
-    "SWFActivityWorker",
-    "SWFClient",
-    "SWFWorkflowConfig",
-    "SWFWorkflowStarter",
-    "SWFWorkflowWorker",
-)
+_LATER = {
+    "Replay": "replay",
+    "SWFActivityConfig": "swf",
+    "SWFActivityWorker": "swf",
+    "SWFClient": "swf",
+    "SWFWorkflowConfig": "swf",
+    "SWFWorkflowStarter": "swf",
+    "SWFWorkflowWorker": "swf",
+    "swf": "swf",
+}
+"""Names, and the modules that have them."""
 
 
 def __getattr__(name: str) -> Any:
-    """The names of Amazon SWF, imported when they are first used: `import flowy` should be quick."""
-    if name == "swf" or name in _OF_SWF:
+    """What few programs need, imported when it is first used: `import flowy` should be quick."""
+    if name in _LATER:
         import importlib
 
-        module = importlib.import_module("flowy.swf")
-        return module if name == "swf" else getattr(module, name)
+        module = importlib.import_module(f"flowy.{_LATER[name]}")
+        value = globals()[name] = module if name == "swf" else getattr(module, name)
+        return value
     raise AttributeError(f"module 'flowy' has no attribute {name!r}")

@@ -21,7 +21,6 @@ from flowy.local.mailbox import Mailbox, Parcel
 from flowy.local.memory import check_limit
 from flowy.local.pool import Pool
 from flowy.local.process import START_METHODS, StartMethod
-from flowy.local.threads import InlineExecutor, ThreadExecutor
 
 if TYPE_CHECKING:
     from concurrent import futures
@@ -177,10 +176,11 @@ def make_executor(
     size = workers or cpus.available()
     if choice == "processes":
         return ProcessExecutor(size, start_method, memory_limit, max_tasks, habits)
-    if choice == "inline":
-        return InlineExecutor()
-    if choice == "threads":
-        return ThreadExecutor(size)
+    # Imported here because few need one of these, and `import flowy` should be quick.
+    if choice in ("inline", "threads"):
+        from flowy.local.threads import InlineExecutor, ThreadExecutor
+
+        return InlineExecutor() if choice == "inline" else ThreadExecutor(size)
     from flowy.local.foreign import make_foreign
 
     assert not isinstance(choice, str)
