@@ -13,12 +13,13 @@ a timer ``@timer-number-0``. Times are seconds since the epoch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from flowy._record import Record
 from flowy.errors import Failure
 
 
-class TaskCompleted(NamedTuple):
+class TaskCompleted(Record):
     """The task `key` returned `value`."""
 
     key: str
@@ -26,7 +27,7 @@ class TaskCompleted(NamedTuple):
     time: float = 0.0
 
 
-class TaskFailed(NamedTuple):
+class TaskFailed(Record):
     """The task `key` failed for good."""
 
     key: str
@@ -34,7 +35,7 @@ class TaskFailed(NamedTuple):
     time: float = 0.0
 
 
-class TaskTimedOut(NamedTuple):
+class TaskTimedOut(Record):
     """The task `key` was not done in time."""
 
     key: str
@@ -42,21 +43,21 @@ class TaskTimedOut(NamedTuple):
     time: float = 0.0
 
 
-class TaskCancelled(NamedTuple):
+class TaskCancelled(Record):
     """The task `key` was cancelled."""
 
     key: str
     time: float = 0.0
 
 
-class TimerFired(NamedTuple):
+class TimerFired(Record):
     """The timer `key` is due."""
 
     key: str
     time: float = 0.0
 
 
-class SignalReceived(NamedTuple):
+class SignalReceived(Record):
     """Somebody sent the run the signal `name`."""
 
     name: str
@@ -64,13 +65,13 @@ class SignalReceived(NamedTuple):
     time: float = 0.0
 
 
-class CancelRequested(NamedTuple):
+class CancelRequested(Record):
     """Somebody asked the run to cancel."""
 
     time: float = 0.0
 
 
-class Drawn(NamedTuple):
+class Drawn(Record):
     """`items` more items are to be drawn from the inputs of the lazy map `key`."""
 
     key: str
@@ -90,7 +91,7 @@ Event = (
 )
 
 
-class Schedule(NamedTuple):
+class Schedule(Record):
     """Run the task `key`: dependency `name` with these arguments."""
 
     key: str
@@ -99,40 +100,40 @@ class Schedule(NamedTuple):
     kwargs: Mapping[str, Any]
 
 
-class StartTimer(NamedTuple):
+class StartTimer(Record):
     """Fire the timer `key` in `seconds`."""
 
     key: str
     seconds: float
 
 
-class CancelTask(NamedTuple):
+class CancelTask(Record):
     """Cancel the task `key`, if it can still be."""
 
     key: str
 
 
-class WantDraw(NamedTuple):
+class WantDraw(Record):
     """The lazy map `key` has room for `room` more items."""
 
     key: str
     room: int
 
 
-class Note(NamedTuple):
+class Note(Record):
     """The answer of the run's side effect number `ordinal`, to be kept for replays."""
 
     ordinal: int
     value: object
 
 
-class Changed(NamedTuple):
+class Changed(Record):
     """The code is past the change `name`, to be kept for replays."""
 
     name: str
 
 
-class SendSignal(NamedTuple):
+class SendSignal(Record):
     """Send another run the signal `name`; `key` is done when it has it.
 
     `to` is the key of the task that the other run is, or, if it is no `child`, its id outside. `node` is
@@ -148,19 +149,19 @@ class SendSignal(NamedTuple):
     node: int = -1
 
 
-class Complete(NamedTuple):
+class Complete(Record):
     """The run ended with this value."""
 
     value: object
 
 
-class Fail(NamedTuple):
+class Fail(Record):
     """The run ended with this failure."""
 
     failure: Failure
 
 
-class Restart(NamedTuple):
+class Restart(Record):
     """The run ended and asks to be started anew with this input."""
 
     args: tuple[Any, ...]

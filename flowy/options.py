@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from flowy._record import Record
 from flowy.errors import Failure, TaskCancelled, TaskTimedout, UsageError
 
 TIME_OUTS = ("schedule_to_start", "start_to_close", "schedule_to_close", "heartbeat")
@@ -93,7 +94,7 @@ class Retry:
         return isinstance(failure.cause or Exception(), self.on)
 
 
-class Delays(NamedTuple):
+class Delays(Record):
     """`retry=(0, 5, 30)`: the delay before each attempt; a further one follows a time-out only."""
 
     delays: tuple[float, ...]
@@ -110,7 +111,7 @@ class Delays(NamedTuple):
 ONCE = Delays((0.0,))
 
 
-class Options(NamedTuple):
+class Options(Record):
     """How the calls of one activity are to be run. Times are in seconds, None is no limit."""
 
     retry: Retry | Delays = ONCE

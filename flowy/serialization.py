@@ -17,8 +17,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
+from flowy._record import Record
 from flowy.errors import UsageError, describe
 
 PROTOCOL = 5
@@ -85,7 +86,7 @@ def _names_local_module(data: bytes) -> bool:
     )
 
 
-class Parts(NamedTuple):
+class Parts(Record):
     """A value taken apart: its pickle, and what is too large to be copied into that."""
 
     head: bytes | memoryview
@@ -265,7 +266,7 @@ def dump_function(function: Any, name: str) -> bytes:
         raise UsageError(explain(error, function, name, f"the activity {name!r}")) from error
 
 
-class Work(NamedTuple):
+class Work(Record):
     """The calls of a batch, in the form that their loop takes."""
 
     which: Any

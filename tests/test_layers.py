@@ -25,7 +25,7 @@ LAYERS = {
     module: layer
     for layer, modules in enumerate(
         (
-            "errors events",
+            "_record errors events",
             "_sched _loop _lifeline _swallowed serialization",
             "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"

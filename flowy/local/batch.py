@@ -14,9 +14,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from flowy import _loop, serialization
+from flowy._record import Record
 from flowy.errors import CancelRequested, Failure, FailureKind, UsageError, describe
 from flowy.local.status import Page
 from flowy.serialization import Work
@@ -29,7 +30,7 @@ OBJECTS, BLOBS = 1, 2
 """What may be among values: any objects, and `bytes` of 64 KiB and more."""
 
 
-class Trouble(NamedTuple):
+class Trouble(Record):
     """How a call failed, in a form that crosses between processes."""
 
     message: str
@@ -41,7 +42,7 @@ class Trouble(NamedTuple):
     """Which limit it was that passed."""
 
 
-class Outcomes(NamedTuple):
+class Outcomes(Record):
     """What the calls of a batch came to, from position `first` on."""
 
     first: int

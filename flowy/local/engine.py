@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from flowy import _sched, events
+from flowy._record import Record
 from flowy.config import (
     Factory,
     Plan,
@@ -60,7 +61,7 @@ __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
 Status = Literal["running", "completed", "failed", "cancelled"]
 
 
-class Progress(NamedTuple):
+class Progress(Record):
     """How far the calls of one dependency are; failed ones are not counted as done."""
 
     asked: int
@@ -68,7 +69,7 @@ class Progress(NamedTuple):
     failed: int
 
 
-class Usage(NamedTuple):
+class Usage(Record):
     """What a run took: seconds by the clock, seconds in activities over all workers."""
 
     elapsed: float
@@ -77,7 +78,7 @@ class Usage(NamedTuple):
     tasks: int
 
 
-class Asked(NamedTuple):
+class Asked(Record):
     """What was asked of one run besides its value."""
 
     wait: bool

@@ -26,9 +26,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from flowy import serialization
+from flowy._record import Record
 from flowy._sched import Unopened
 from flowy.local import segments
 from flowy.serialization import LARGE, Parts
@@ -36,7 +37,7 @@ from flowy.serialization import LARGE, Parts
 log = logging.getLogger("flowy")
 
 
-class Recipe(NamedTuple):
+class Recipe(Record):
     """How to make a value: its pickle and where its buffers are."""
 
     head: bytes | None

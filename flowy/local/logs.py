@@ -18,9 +18,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from flowy import serialization
+from flowy._record import Record
 from flowy.errors import UsageError
 from flowy.local.mailbox import Parcel
 from flowy.local.status import IDLE, Page
@@ -33,7 +34,7 @@ _PLAIN = (str, int, float, bool, type(None))
 _FORMATTER = logging.Formatter()
 
 
-class Levels(NamedTuple):
+class Levels(Record):
     """Which records are made."""
 
     disabled: int
@@ -42,7 +43,7 @@ class Levels(NamedTuple):
     """By name, as far as they are set; `""` is the root."""
 
 
-class Habits(NamedTuple):
+class Habits(Record):
     """How workers log and print."""
 
     level: int | None = logging.NOTSET

@@ -19,8 +19,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
+from flowy._record import Record
 from flowy.errors import UsageError
 from flowy.local import lineage
 from flowy.local import worker as worker_process
@@ -51,7 +52,7 @@ _SCRIPT = (
 )
 
 
-class Verdict(NamedTuple):
+class Verdict(Record):
     """Why a worker was killed: for what its call at this position of this message did."""
 
     message: int

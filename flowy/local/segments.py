@@ -32,7 +32,7 @@ MAPPED_BELOW = 4 << 20
 _ALIGN = 64
 PREFIX = "flowy-"
 MEMORY = "/dev/shm"
-_NAME = re.compile(r"flowy-([0-9a-f]{16})(?:\.lock|-\d+-\d+)")
+_NAME = r"flowy-([0-9a-f]{16})(?:\.lock|-\d+-\d+)"
 
 
 def folders() -> list[str]:
@@ -331,7 +331,7 @@ def sweep(place: str, only: str = "") -> None:
     """Remove what drivers left that are gone; of one token only, if that is given."""
     tokens = set()
     for path in paths(place, PREFIX + only):
-        match = _NAME.fullmatch(os.path.basename(path))
+        match = re.fullmatch(_NAME, os.path.basename(path))
         if match:
             tokens.add(match[1])
     for token in tokens:

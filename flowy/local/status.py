@@ -12,7 +12,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from typing import NamedTuple
+
+from flowy._record import Record
 
 _FORM = struct.Struct("=Qqdd")
 _CANCEL = struct.Struct("=Qq")
@@ -22,7 +23,7 @@ SIZE = mmap.PAGESIZE
 IDLE = -1
 
 
-class Running(NamedTuple):
+class Running(Record):
     """What a worker is at."""
 
     message: int

@@ -26,9 +26,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from flowy import _lifeline, activity, serialization
+from flowy._record import Record
 from flowy.errors import describe
 from flowy.local import batch, cpus, large, output
 from flowy.local.logs import Forward, Levels
@@ -46,7 +47,7 @@ QUICK = 150e-6
 """no longer than this, sleep and waking included."""
 
 
-class Setup(NamedTuple):
+class Setup(Record):
     """What a worker is told first."""
 
     threads: int
