@@ -30,7 +30,8 @@ else:
                 raise TypeError(f"{name}: a field without a default follows one that has one")
             for place, field in enumerate(fields):
                 names[field] = property(itemgetter(place))
-            names.update(__slots__=(), __match_args__=fields, _fields=fields, _field_defaults=defaults)
+            names.update(__slots__=(), __match_args__=fields, _fields=fields)
+            names.update(_field_defaults=defaults, _defaults=tuple(defaults.values()))
             return super().__new__(making, name, bases, names)
 
     class Record(tuple, metaclass=_Making):
@@ -39,23 +40,26 @@ else:
         __slots__ = ()
         _fields: ClassVar[tuple[str, ...]] = ()
         _field_defaults: ClassVar[dict[str, Any]] = {}
+        _defaults: ClassVar[tuple[Any, ...]] = ()
 
         def __new__(cls, *values: Any, **named: Any) -> Any:
-            if len(values) != len(cls._fields):
+            missing = len(cls._fields) - len(values)
+            if named:
                 values = cls._all(values, named)
-            elif named:
-                raise cls._misfit(values, named)
+            elif missing:
+                defaults = cls._defaults
+                if not 0 < missing <= len(defaults):
+                    raise cls._misfit(values, named)
+                values += defaults[len(defaults) - missing :]
             return tuple.__new__(cls, values)
 
         @classmethod
         def _all(cls, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
             rest = cls._fields[len(values) :]
-            given = {**cls._field_defaults, **named}
-            if len(values) > len(cls._fields) or any(name not in rest for name in named):
+            given = cls._field_defaults | named
+            if any(name not in rest for name in named) or any(field not in given for field in rest):
                 raise cls._misfit(values, named)
-            if any(field not in given for field in rest):
-                raise cls._misfit(values, named)
-            return (*values, *(given[field] for field in rest))
+            return (*values, *[given[field] for field in rest])
 
         @classmethod
         def _misfit(cls, values: tuple[Any, ...], named: dict[str, Any]) -> TypeError:

@@ -294,7 +294,7 @@ def load_outcomes(data: bytes | memoryview, arrive: Callable[[Any], Any] | None 
             assert arrive is not None
             values[position - first] = arrive(recipe)
             size += sum(span[2] for span in recipe[2])
-    return Outcomes(first, values, failures, spent, times=times, size=size)
+    return Outcomes(first, values, failures, spent, 0, times, size)
 
 
 _loaded: dict[bytes, Callable[..., Any]] = {}

@@ -132,12 +132,14 @@ class Parcel:
                 batch.flat,
                 *batch.link_bytes,
                 batch.patient,
-                timed=self.mailbox.timed,
+                None,
+                self.mailbox.timed,
             )
         which = batch.which[first:end] if isinstance(batch.which, list) else batch.which
         given = batch.keywords
         keywords = {i - first: given[i] for i in range(first, end) if i in given} if given else {}
-        return Work(which, batch.calls[first:end], keywords, batch.flat, timed=self.mailbox.timed)
+        calls, timed = batch.calls[first:end], self.mailbox.timed
+        return Work(which, calls, keywords, batch.flat, b"", b"", False, None, timed)
 
     def cancel(self, at: int) -> None:
         """Note that the task at this position is cancelled; where it runs, its next heartbeat tells."""
