@@ -129,6 +129,30 @@ def test_a_second_signal_kills_at_once(number: int, script: Any, eventually: Any
     assert eventually(lambda: not run.family())
 
 
+@pytest.mark.parametrize("moment", ["end_all", "die"])
+def test_another_sigterm_does_not_keep_the_end_from_tidying_up(
+    moment: str, script: Any, tmp_path: Path
+) -> None:
+    code = """
+        from flowy.local import segments, stopping
+        segments.MEMORY = sys.argv[3]
+        real = getattr(stopping, sys.argv[4])
+
+        def once_more():
+            os.kill(os.getpid(), signal.SIGTERM)
+            real()
+
+        setattr(stopping, sys.argv[4], once_more)
+        with w:
+            w.run(sys.argv[2])
+    """
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    done = started(script, code, "processes", int(signal.SIGTERM), memory, moment).finish()
+    assert done.returncode == -signal.SIGTERM
+    assert not list(memory.iterdir())
+
+
 def test_a_handler_of_the_user_is_the_users(script: Any) -> None:
     """One that does not raise only hears of it; the run goes on."""
     code = """

@@ -95,19 +95,22 @@ class Interrupts:
         sys.unraisablehook = self._again
 
     def leave(self) -> bool:
-        """Give the signals back; what waits takes effect now. Returns whether to die by SIGTERM."""
+        """Give the signals back; what waits takes effect now. Returns whether to die by SIGTERM.
+
+        Another one is ignored then: it must not end the process before all is tidied up.
+        """
         self.shut()
         if len(self._hubs) > 1:
             self._hubs.pop()
             return False
         self._hubs.clear()  # from here on the handler, as long as it is there, is as if it were not
-        self._give_back()
+        self._give_back(_signal.SIG_IGN if self.terminated else _signal.SIG_DFL)
         if self.pending and not self.stopping and not self.terminated and self._before is not None:
             self._before(signal.SIGINT, None)
         return self.terminated
 
-    def _give_back(self) -> None:
-        for number, before in ((signal.SIGTERM, _signal.SIG_DFL), (signal.SIGINT, self._before)):
+    def _give_back(self, sigterm: Any = _signal.SIG_DFL) -> None:
+        for number, before in ((signal.SIGTERM, sigterm), (signal.SIGINT, self._before)):
             if _signal.getsignal(number) == self._handle:
                 _signal.signal(number, before)
         if sys.unraisablehook is self._again:
@@ -207,8 +210,9 @@ class Interrupts:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         """Nobody listens (any more): do what would be done without this handler."""
         if number == signal.SIGTERM:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            if not self.terminated:  # else the end is near, and tidies up first
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
         elif self._before is not None and not self.terminated:
             self._before(number, frame)
 
