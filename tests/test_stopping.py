@@ -129,26 +129,24 @@ def test_a_second_signal_kills_at_once(number: int, script: Any, eventually: Any
     assert eventually(lambda: not run.family())
 
 
-@pytest.mark.parametrize("moment", ["end_all", "die"])
-def test_another_sigterm_does_not_keep_the_end_from_tidying_up(
-    moment: str, script: Any, tmp_path: Path
-) -> None:
+def test_another_sigterm_does_not_keep_the_end_from_tidying_up(script: Any, tmp_path: Path) -> None:
+    """It comes when the workers are gone: nobody else would."""
     code = """
-        from flowy.local import segments, stopping
+        from flowy.local import large, segments
         segments.MEMORY = sys.argv[3]
-        real = getattr(stopping, sys.argv[4])
+        close = large.Store.close
 
-        def once_more():
+        def once_more(store):
             os.kill(os.getpid(), signal.SIGTERM)
-            real()
+            close(store)
 
-        setattr(stopping, sys.argv[4], once_more)
+        large.Store.close = once_more
         with w:
             w.run(sys.argv[2])
     """
     memory = tmp_path / "memory"
     memory.mkdir()
-    done = started(script, code, "processes", int(signal.SIGTERM), memory, moment).finish()
+    done = started(script, code, "processes", int(signal.SIGTERM), memory).finish()
     assert done.returncode == -signal.SIGTERM
     assert not list(memory.iterdir())
 
