@@ -642,6 +642,27 @@ def test_an_activity_that_kills_whoever_loads_it_ends_the_run() -> None:
         make(One, Bomb(), "processes").run(1)
 
 
+@pytest.mark.parametrize("options", [{}, {"priority": 1}, {"rerun_on_worker_death": False}])
+def test_workers_that_die_before_they_begin_with_a_task_are_not_its_fault(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    """As when somebody kills them at random: five in a row, though three fail a task that runs."""
+
+    class Late:
+        def __reduce__(self) -> Any:
+            return load_late, (str(tmp_path / "loads"), os.getpid())
+
+        def __call__(self, x: int) -> int:
+            raise NotImplementedError
+
+    def load_late(path: str, driver: int) -> Any:
+        if note(path) <= 5 and os.getpid() != driver:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return lambda x: x + 1
+
+    assert make(All, Late(), "processes", 1, **options).run(1, 2, 3) == [2, 3, 4]
+
+
 # memory, and the end of workers that did enough
 
 

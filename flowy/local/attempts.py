@@ -29,7 +29,7 @@ from flowy.local.batch import Trouble, to_failure
 from flowy.local.batching import Batching
 from flowy.local.deaths import CANCELLED, amend, show_call, tell_deaths
 from flowy.local.executors import Executor
-from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Reply, Tracked
+from flowy.local.mailbox import DEATHS_ALLOWED, EARLY_DEATHS_ALLOWED, Lost, Mailbox, Reply, Tracked
 from flowy.local.supervisor import GRACE
 from flowy.options import Options
 
@@ -232,12 +232,13 @@ class Attempts:
             attempt.details = parcel.beats.get(at, attempt.details)
             attempt.alone |= lost.at is None or at == lost.at
             if at == lost.at:
-                attempt.deaths += not lost.stopped
                 if lost.stopped:
                     self._failed(attempt, self._failure(attempt, lost.trouble))
                     continue
-                if attempt.deaths >= DEATHS_ALLOWED:
-                    trouble = tell_deaths(lost.trouble, attempt.deaths)
+                attempt.deaths += lost.begun
+                if attempt.deaths >= DEATHS_ALLOWED or lost.hopeless:
+                    times = EARLY_DEATHS_ALLOWED if lost.hopeless else attempt.deaths
+                    trouble = tell_deaths(lost.trouble, times)
                     self._failed(attempt, self._failure(attempt, trouble))
                     continue
             if lost.begun and not attempt.options.rerun_on_worker_death:

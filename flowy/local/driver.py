@@ -351,7 +351,7 @@ class Driver:
         if lost.stopped and died is not None and parcel.batch.wanted(died):
             failure = to_failure(lost.trouble, parcel.batch.key(died), parcel.batch.name(died))
             parcel.batch.complete(died, [None], {died: failure}, time.time())
-        self._send_singly(parcel, died)
+        self._send_singly(parcel, died if lost.begun else None)
 
     def _fail_unpicklable(self, batch: Batch, i: int, error: BaseException) -> None:
         batch.complete(i, [None], {i: self._unpicklable(batch, i, error)}, time.time())

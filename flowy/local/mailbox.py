@@ -80,6 +80,9 @@ class Mailbox:
 
 DEATHS_ALLOWED = 3
 """A task that was running when its worker died this often fails."""
+EARLY_DEATHS_ALLOWED = 9
+"""So does one that was the next when this many workers in a row died before they had begun with it: they
+may die of its function. If they die of something else, as somebody kills them, it only was the next."""
 
 
 class Parcel:
@@ -301,7 +304,7 @@ class Lost:
     That are tasks that wait for each other, and those that have options.
     """
 
-    __slots__ = ("at", "begun", "parcel", "stopped", "trouble")
+    __slots__ = ("at", "begun", "hopeless", "parcel", "stopped", "trouble")
 
     def __init__(
         self,
@@ -311,12 +314,15 @@ class Lost:
         *,
         begun: bool = False,
         stopped: bool = False,
+        hopeless: bool = False,
     ) -> None:
         self.parcel = parcel
         self.at = at
-        """The position of the task that was running when the worker died, None if none was."""
+        """The position of the task that was running when the worker died, or was the next; else None."""
         self.trouble = trouble or Trouble("its worker died", kind="worker died")
         self.begun = begun
         """Whether the worker had begun with the parcel."""
         self.stopped = stopped
         """Whether the worker was killed because of that task, for the reason that `trouble` tells."""
+        self.hopeless = hopeless
+        """Whether too many workers have died before they had begun with that task."""

@@ -42,7 +42,7 @@ from flowy.local.functions import FunctionTable
 from flowy.local.interrupts import interrupts
 from flowy.local.large import Store
 from flowy.local.logs import Arrival, Habits, origin
-from flowy.local.mailbox import DEATHS_ALLOWED, Lost, Mailbox, Parcel, Reply
+from flowy.local.mailbox import DEATHS_ALLOWED, EARLY_DEATHS_ALLOWED, Lost, Mailbox, Parcel, Reply
 from flowy.local.memory import limit_of
 from flowy.local.output import LAST
 from flowy.local.process import PIPE_BYTES, StartMethod, Worker, advise
@@ -125,6 +125,7 @@ class Pool:
         self._stillborn = 0  # workers that died in a row before they did anything
         memory = limit_of(memory_limit, size)
         self._supervisor = Supervisor(lambda: self._workers, memory)
+        self._early: dict[int, int] = {}  # by function: see `_count_early`
         self._broken: Trouble | None = None
         """Why no worker ever lives."""
         self._leaving: list[Worker] = []
@@ -517,6 +518,9 @@ class Pool:
                 )
             )
         parcel.received += len(outcomes.values)
+        if self._early:
+            for function in parcel.functions:
+                self._early.pop(function, None)
         if parcel.received == parcel.size:
             del worker.held[number]
             parcel.arrived()
@@ -583,32 +587,45 @@ class Pool:
             begun = number == running.message
             at = running.at if begun and running.at >= parcel.received else None
             left = parcel.size - parcel.received
-            if not position and at is None and was_up:
+            if not position and at is None and was_up and left == 1:
                 # With nothing running it died of the first thing that it was to do, or to send back.
-                begun = True
-                at = parcel.received if left == 1 else None
+                at = parcel.received
             self._return(worker, parcel, at, begun)
 
     def _return(self, worker: Worker, parcel: Parcel, at: int | None, begun: bool) -> None:
-        """What a dead worker had not sent back of a parcel goes again, or fails."""
+        """What a dead worker had not sent back of a parcel goes again, or fails.
+
+        Args:
+            at: what it died of, or may have died of, if it had not `begun` with the parcel.
+        """
         verdict = worker.verdict
         stopped = verdict is not None and verdict.at == at
         trouble = verdict.trouble if verdict is not None and stopped else tell_death(worker)
         cancelled = self._supervisor.forget(parcel)
+        early = 0 if begun or at is None else self._count_early(parcel)
+        hopeless = early >= EARLY_DEATHS_ALLOWED
         if parcel.linked or parcel.options is not None:
-            parcel.mailbox.put(Lost(parcel, at, trouble, begun=begun, stopped=stopped))
+            lost = Lost(parcel, at, trouble, begun=begun, stopped=stopped, hopeless=hopeless)
+            parcel.mailbox.put(lost)
             return
         for position, single in enumerate(parcel.split(), parcel.received):
-            if position == at and verdict is None:
+            if position == at and verdict is None and begun:
                 single.deaths += 1
             if position == at and stopped:
                 single.mailbox.put(Reply(single, single.all_failed(trouble)))
             elif position in cancelled:
                 single.mailbox.put(Reply(single, single.all_failed(CANCELLED)))
-            elif single.deaths >= DEATHS_ALLOWED:
-                single.mailbox.put(Reply(single, single.all_failed(tell_deaths(trouble, single.deaths))))
+            elif single.deaths >= DEATHS_ALLOWED or (hopeless and position == at):
+                told = tell_deaths(trouble, max(single.deaths, early))
+                single.mailbox.put(Reply(single, single.all_failed(told)))
             else:
                 self._again(single)
+
+    def _count_early(self, parcel: Parcel) -> int:
+        """A worker died before it had begun with a task: how often, since the function last ran."""
+        for function in parcel.functions:
+            self._early[function] = self._early.get(function, 0) + 1
+        return max(self._early[function] for function in parcel.functions)
 
     def _retire(self, worker: Worker) -> None:
         """Let an idle worker go; another will take its place."""
