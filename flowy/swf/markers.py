@@ -3,7 +3,7 @@
 Owns: how the answers of side effects and the changes of the code come back from markers, before the code
 asks for them; and the meanings of the two types of events that are about markers.
 
-May not know: how markers are asked for (`execution`). Its other neighbour is `meanings`.
+May not know: how markers are asked for (`asking`). Its other neighbour is `meanings`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from flowy.errors import UsageError
 from flowy.swf import decisions as d
 from flowy.swf import serialization
-from flowy.swf.execution import CHANGE, NOTE, Execution
+from flowy.swf.asking import CHANGE, NOTE
+from flowy.swf.execution import Execution
 from flowy.swf.history import Event
 
 __all__ = ["know_marker", "marker", "marker_refused"]
@@ -25,6 +26,11 @@ Says = dict[str, Any]
 
 
 def know_marker(x: Execution, says: Says) -> None:
+    """What a marker keeps, before the code asks for it.
+
+    Raises:
+        UsageError: it can't be read.
+    """
     name = str(says.get("markerName") or "")
     ordinal = _ordinal(name)
     if ordinal is not None:
@@ -44,6 +50,7 @@ def _ordinal(name: str) -> int | None:
 
 
 def marker(x: Execution, id: int, says: Says, event: Event) -> None:
+    """A marker was recorded."""
     name = str(says.get("markerName") or "")
     ordinal = _ordinal(name)
     if x.ledger.expects(d.MARKER, name):
@@ -54,6 +61,7 @@ def marker(x: Execution, id: int, says: Says, event: Event) -> None:
 
 
 def marker_refused(x: Execution, id: int, says: Says, event: Event) -> None:
+    """A marker could not be recorded."""
     name, cause = str(says.get("markerName") or ""), says.get("cause")
     x.ledger.recorded(d.MARKER, name, id).state = d.OVER
     log.error(
