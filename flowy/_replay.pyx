@@ -571,7 +571,7 @@ cdef class Course:
     cdef Task end_task(self, dict says, dict event):
         cdef Command command
         cdef Task task
-        opened_by = says.get("initiatedEventId") or says.get("scheduledEventId")
+        opened_by = says.get("scheduledEventId") or says.get("initiatedEventId")
         command = self.ledger.note_over(opened_by)
         if command is None:
             raise self.unknown(opened_by, event)
