@@ -23,6 +23,7 @@ from benchmarks import decider
 from flowy import swf
 from flowy._replay import Books, Command, Task, first_gap, first_odd, write_atoms
 from flowy.swf import serialization
+from flowy.swf.history import read_events
 
 KINDS = ("timer", "marker", "signal", "own", "close")
 
@@ -206,8 +207,19 @@ def test_the_first_odd_event_and_the_first_gap_are_found() -> None:
     assert first_odd(good) == first_odd([]) == first_gap(good, 5) == first_gap([], 5) == -1
     assert first_gap(good, 4) == 0
     assert first_gap([*good[:2], good[3]], 5) == 2
-    odd: list[Any] = [None, {"eventId": 1}, {"eventType": "T"}, OrderedDict(good[0])]
-    assert [first_odd([good[0], each]) for each in odd] == [1, 1, 1, 1]
+    odd: list[Any] = [
+        None,
+        {"eventId": 1},
+        {"eventType": "T"},
+        {"eventId": 1, "eventType": None},
+        {"eventId": "1", "eventType": "T"},
+    ]
+    for each in odd:
+        assert first_odd([good[0], each]) == 1
+        with pytest.raises(flowy.UsageError, match="it needs eventType and eventId"):
+            read_events([good[0], each])
+    assert first_odd([good[0], OrderedDict(good[1])]) == 1
+    assert read_events([good[0], OrderedDict(good[1])]) == good[:2]
 
 
 # ---------------------------------------------------------------- the door

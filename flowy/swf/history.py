@@ -172,7 +172,8 @@ def read_events(history: Any) -> list[Event]:
 
 def _plain(event: Any) -> dict[str, Any]:
     """An event as a dict."""
-    if not (isinstance(event, Mapping) and "eventType" in event and "eventId" in event):
+    said = event if isinstance(event, Mapping) else {}
+    if not (isinstance(said.get("eventType"), str) and isinstance(said.get("eventId"), int)):
         raise UsageError(f"{event!r} is no event of Amazon SWF: it needs eventType and eventId")
     return dict(event)
 
