@@ -26,11 +26,12 @@ LAYERS = {
     for layer, modules in enumerate(
         (
             "_record errors events",
-            "_sched _loop _lifeline _swallowed serialization",
+            "_sched _loop _lifeline _swallowed _replay serialization",
             "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
-            " swf.config swf.decisions swf.execution swf.history swf.ledger swf.meanings swf.payloads"
+            " swf.asking swf.config swf.decisions swf.execution swf.history swf.ledger swf.markers"
+            " swf.meanings swf.parting swf.payloads"
             " swf.serialization swf.timeline swf.profiling"
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
             " trace.mermaid trace.notebook trace.page trace.page.facts trace.page.packing trace.record"

@@ -1,13 +1,13 @@
-"""One execution of a workflow on Amazon SWF: the run that the core keeps, and what it asks for.
+"""One execution of a workflow on Amazon SWF: the run that the core keeps.
 
-Owns: `Execution`: how a run starts from its history's first event, how outcomes reach the core, what
-each thing that the run asks for becomes as a command, how its end is told, and where code and history
-part in the user's source.
+Owns: `Execution`: how a run starts from its history's first event, how outcomes reach the core, the
+decisions that answer a task, and how the end of a run is told.
 
-    events ─> meanings ─> Execution ─> core ─> Execution ─> Ledger ─> decisions
+    events ─> meanings ─> Execution ─> core ─> Asking ─> Ledger ─> Execution ─> decisions
 
-May not know: clocks, the service, or what each type of event means (`meanings`). Its other neighbour is
-`ledger`, which follows the commands.
+May not know: clocks, the service, or what each type of event means (`meanings`). Its other neighbours
+are `asking`, which it is made on top of, `ledger`, which follows the commands, and `parting`, which
+finds the line where code and history part.
 """
 
 from __future__ import annotations
@@ -18,29 +18,23 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flowy import events
-from flowy._sched import Batch, Map, Outbox, Run
-from flowy.config import Factory, describe
-from flowy.errors import CancelRequested, Failure, NondeterminismError, TaskError, UsageError
+from flowy._replay import Command, Task
+from flowy._sched import Run
+from flowy.config import Factory
+from flowy.errors import CancelRequested, Failure, NondeterminismError
 from flowy.swf import decisions as d
 from flowy.swf import payloads as p
 from flowy.swf import serialization
+from flowy.swf.asking import Asking
 from flowy.swf.config import SWFWorkflowConfig
 from flowy.swf.history import Event, attributes_of, is_passing, time_of
-from flowy.swf.ledger import Ledger, Task
+from flowy.swf.ledger import Ledger
+from flowy.swf.parting import diverged, reason_of
 
-__all__ = ["CHANGE", "NOTE", "Execution", "Workflow"]
+__all__ = ["Execution", "Workflow"]
 
-NOTE, CHANGE = "flowy-note-", "flowy-change-"
-"""How the names of markers begin that keep the answers of side effects, and changes of the code."""
 PER_TASK = 6
 """Events that a task may still bring: three of its own and three of the decision."""
-AT_THE_END = (d.MARKER, d.SIGNAL, d.CANCEL, d.OWN, d.CLOSE)
-"""What still goes out once the code has ended: what has an effect outside of it."""
-_TYPES = {
-    d.ACTIVITY: "ScheduleActivityTask",
-    d.CHILD: "StartChildWorkflowExecution",
-    d.LAMBDA: "ScheduleLambdaFunction",
-}
 _TAKEN_ALONG = (
     "childPolicy",
     "executionStartToCloseTimeout",
@@ -62,7 +56,7 @@ class Workflow(NamedTuple):
     name: str
 
 
-class Execution:
+class Execution(Asking):
     """The run of one execution.
 
     Args:
@@ -84,47 +78,32 @@ class Execution:
         strict: bool = False,
         lines: bool = False,
     ) -> None:
+        ledger = Ledger(limits.open, workflow.config.rate_limit, self.diverged, strict=strict)
+        super().__init__(ledger, workflow.config.calls, workflow_id, run_id, store)
         self.workflow = workflow
-        self.workflow_id = workflow_id
-        self.run_id = run_id
-        self.store = store
-        self.ledger = Ledger(limits, workflow.config.rate_limit, self.diverged, strict=strict)
         self.thread = threading.get_ident()
         """In which the run's code lives."""
-        self.last_event = 0
-        self.decided = 0
-        """The DecisionTaskStarted of the last response that the history had when the run was built."""
-        self.run: Run | None = None
-        """The run of the core, once started."""
-        self.closing: d.Command | None = None
-        """How the run has ended, once it has."""
         self.closed_by = ""
         """The type of the event that closed the execution."""
         self.cancel_asked = False
         self.notes: dict[int, Any] = {}
         self.changes: set[str] = set()
-        self.notes_seen = 0
-        """Side effects that the code had asked for at the last DecisionTaskStarted."""
-        self.children: dict[str, Task] = {}
-        """Tasks that are workflows, by the key of their first attempt, until they are over."""
-        self._tasks: dict[int, Task] = {}
-        """By node, until they are over."""
         self._limits = limits
         self._lines = lines
-        self._outbox = Outbox()
         self._first: Mapping[str, Any] = {}
-        self._texts = 0
 
     def close(self) -> None:
         """Discard the run; in another thread than its own it can only be let go."""
-        if self.run is not None and self.thread == threading.get_ident():
-            self.run.close()
+        run = self.run
+        if run is not None and self.thread == threading.get_ident():
+            run.close()
+            run.seeder = None  # what still holds the run shall not hold all of this
 
     @property
     def memory(self) -> int:
         """Bytes that it holds, about."""
         run = self.run.memory if self.run is not None else 0
-        return 20_000 + run + self._texts + 700 * (len(self._tasks) + len(self.ledger.asked))
+        return 20_000 + run + self.texts + 700 * (len(self.tasks) + self.ledger.expected)
 
     # ------------------------------------------------------------ the answer
 
@@ -151,7 +130,7 @@ class Execution:
             made.context = f"{d.CONTEXT} {waiting}"
         return made
 
-    def _write(self, command: d.Command) -> dict[str, Any]:
+    def _write(self, command: Command) -> dict[str, Any]:
         """The decision that a command is; what is too long for it goes to the store first."""
         if command.large is not None and self.store is not None:
             self.store.put(p.key_of(p.reference(command.large)) or "", command.large)
@@ -166,10 +145,6 @@ class Execution:
             else:
                 attributes.update(id=command.id, name=call.type["name"])
         return d.write(command.type, attributes)
-
-    def child_id(self, task: Task) -> str:
-        """The id of the workflow that a task is."""
-        return task.workflow_id or d.child_id(self.workflow_id, self.run_id, task.id)
 
     # ------------------------------------------------------------ what happens to the run
 
@@ -190,7 +165,7 @@ class Execution:
         run = self.run = Run(
             self.workflow.factory,
             tuple(config.calls),
-            self._outbox,
+            self.outbox,
             args=args,
             kwargs=kwargs,
             notes=self.notes,
@@ -201,52 +176,30 @@ class Execution:
         run.suggest_at = self._limits.continue_at
         run.task_length = PER_TASK
         run.lines = {} if self._lines else None
-        self._stand(run)
+        self.stand(run)
         run.start(time_of(event))
-        self._collect(run)
+        self.collect(run)
 
     def _seed(self) -> int:
         """Of `random` and `uuid4`: another in each run, and the same when it is rebuilt."""
         text = f"{self.workflow_id}\n{self.run_id}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
-    def _stand(self, run: Run) -> None:
-        """Tell the core where in the history it is."""
-        run.length = self.last_event
-        run.replaying = self.last_event <= self.decided
-
     def open_text(self, text: str) -> str:
         """A text of the history, wherever it is kept."""
-        self._texts += len(text)
+        self.texts += len(text)
         return p.unpack(text, self.store)
 
-    def finish(self, task: Task, value: Any, event: Event) -> None:
-        """A task is done, or a timer is due."""
-        run = self.run
-        if run is None or self._tasks.pop(task.node, None) is not task:
-            return
-        if self.children:
-            self.leave_child(task)
-        self._stand(run)
-        run.finish_node(task.node, value, time_of(event))
-        self._collect(run)
+    def read_time(self, event: Event) -> float:
+        """When an event happened, if it does not say so in plain seconds."""
+        return time_of(event)
 
-    def fail(self, task: Task, failure: Failure, event: Event | None = None) -> None:
-        """A task failed for good; without an event as an effect of the present one."""
-        run = self.run
-        if run is None or self._tasks.pop(task.node, None) is not task:
-            return
-        if self.children:
-            self.leave_child(task)
-        self._stand(run)
-        run.fail_node(task.node, failure, run.time if event is None else time_of(event))
-        self._collect(run)
+    def cant_read(self, task: Task, error: Exception, event: Event) -> None:
+        """The result of a task is no text that its dependency can read."""
+        what = f"its result can't be read: {type(error).__name__}: {error}"
+        self.fail(task, self.failure(task, what, cause=error), event)
 
-    def failure(self, task: Task, message: str, **more: Any) -> Failure:
-        """How the present attempt of a task failed."""
-        return Failure(message, key=task.id, name=task.name, attempt=task.attempt, **more)
-
-    def refuse(self, command: d.Command, cause: str, event: Event) -> None:
+    def refuse(self, command: Command, cause: str, event: Event) -> None:
         """SWF did not carry out a decision: try it again later, or tell the workflow."""
         if command.state is d.WITHDRAWN:
             return
@@ -273,215 +226,26 @@ class Execution:
             return
         task.attempt += 1
         task.started, task.workflow_id = False, ""
-        self._schedule(task)
+        self.schedule(task)
 
     def receive_signal(self, name: str, value: Any, event: Event) -> None:
         """Somebody sent the run a signal."""
         if self.run is not None:
-            self._stand(self.run)
+            self.stand(self.run)
             self.run.receive_signal(name, value, time_of(event))
-            self._collect(self.run)
+            self.collect(self.run)
 
     def request_cancel(self, event: Event) -> None:
         """Somebody asked the run to cancel."""
         self.cancel_asked = True
         if self.run is not None:
-            self._stand(self.run)
+            self.stand(self.run)
             self.run.request_cancel(time_of(event))
-            self._collect(self.run)
-
-    # ------------------------------------------------------------ what the run asks for
-
-    def _collect(self, run: Run) -> None:
-        """What came out of an event: tasks in the order asked for, then all else."""
-        outbox = self._outbox
-        while True:
-            if outbox.waiting:
-                batch = outbox.take(1 << 30)
-                for i in range(len(batch) if batch is not None else 0):
-                    self._ask(run, batch, i)  # type: ignore[arg-type]
-            elif outbox.broken:
-                for _, node, error in outbox.take_broken():
-                    key, name = run.key_of(node), run.name_of(node)
-                    run.fail_node(node, Failure.of(error, key=key, name=name), run.time)
-            elif outbox.restless:
-                outbox.take_restless()
-                for order, target in run.take_orders():
-                    self._order(run, order, target)
-            else:
-                break
-        if outbox.ended:
-            outbox.take_ended()
-            self._end(run)
-
-    def _ask(self, run: Run, batch: Batch, i: int) -> None:
-        key, name, node = batch.key(i), batch.name(i), batch.node(i)
-        call = self.workflow.config.calls[name]
-        task = Task(key, name, node, call)
-        try:
-            task.input, large = self._fit(call.dump(*batch.arguments(i)), f"the input of {key}")
-        except Exception as error:
-            misuse = UsageError(f"the arguments of {key} can't be sent: {error}")
-            misuse.__cause__ = error
-            run.fail_node(node, Failure.of(misuse, key=key, name=name), run.time)
-            return
-        self._tasks[node] = task
-        if call.kind == d.CHILD:
-            self.children[key] = task
-        self._schedule(task, large)
-
-    def _fit(self, text: Any, what: str) -> tuple[str, str | None]:
-        """(what travels for a text, what is to be stored for it)"""
-        if not isinstance(text, str):
-            raise UsageError(f"{what} was serialized to {text!r}, which is no string")
-        if len(text) <= p.MOST:
-            return text, None
-        if self.store is None:
-            raise UsageError(p.too_long(what, len(text)))
-        return p.reference(text), text
-
-    def _schedule(self, task: Task, large: str | None = None) -> None:
-        """The next attempt of a task, or first the timer before it."""
-        assert task.call is not None
-        delay = task.call.retry.delay_before(task.attempt)
-        if delay:
-            id = f"{task.id}-t"
-            says = {"timerId": id, "startToFireTimeout": d.seconds(delay)}
-            command = d.Command(d.TIMER, "StartTimer", id, says, task)
-            command.large = large
-            task.command = command
-            self.ledger.add(command, self.last_event)
-        else:
-            self.schedule_now(task, large)
-
-    def schedule_now(self, task: Task, large: str | None) -> None:
-        """The present attempt of a task."""
-        assert task.call is not None
-        kind = task.call.kind
-        command = task.command = d.Command(kind, _TYPES[kind], task.id, None, task)
-        command.large = large
-        self.ledger.add(command, self.last_event)
-
-    def _order(self, run: Run, order: events.Command, target: Any) -> None:
-        if isinstance(order, events.StartTimer):
-            task = Task(order.key, "@timer", target, None)
-            says = {"timerId": order.key, "startToFireTimeout": d.seconds(order.seconds)}
-            task.command = d.Command(d.TIMER, "StartTimer", order.key, says, task)
-            self._tasks[target] = task
-            self.ledger.add(task.command, self.last_event)
-        elif isinstance(order, events.CancelTask):
-            self._cancel(run, target)
-        elif isinstance(order, events.WantDraw):
-            assert isinstance(target, Map)
-            run.draw(target, order.room, run.time)  # at once: so it needs no record
-        elif isinstance(order, events.Note):
-            self._mark(run, f"{NOTE}{order.ordinal}", serialization.dumps(order.value))
-        elif isinstance(order, events.Changed):
-            self._mark(run, d.cut(f"{CHANGE}{order.name}", d.IDENTIFIER), order.name)
-        elif isinstance(order, events.SendSignal):
-            self._send(order, target)
-
-    def _mark(self, run: Run, name: str, details: str) -> None:
-        """A marker, from which a replay gets the same answer."""
-        try:
-            text, large = self._fit(details, f"what {name} is to keep")
-        except UsageError as error:
-            run.give_up(error)
-            return
-        command = d.Command(d.MARKER, "RecordMarker", name, {"markerName": name, "details": text})
-        command.large = large
-        self.ledger.add(command, self.last_event)
-
-    def _send(self, order: events.SendSignal, node: int) -> None:
-        """A signal to another run; to a child once it has started."""
-        task = Task(order.key, "@send", node, None)
-        self._tasks[node] = task
-        try:
-            name: object = order.name
-            if not isinstance(name, str) or not 0 < len(name) <= d.IDENTIFIER:
-                raise UsageError(f"a signal's name has 1 to 256 characters, and {order.name!r} has not")
-            what = f"the value of the signal {order.name!r}"
-            text, large = self._fit(serialization.dumps(order.value), what)
-        except UsageError as error:
-            self.fail(task, Failure.of(error, key=order.key))
-            return
-        says: dict[str, Any] = {"signalName": order.name, "input": text, "control": order.key}
-        command = d.Command(d.SIGNAL, "SignalExternalWorkflowExecution", order.key, says, task)
-        command.large = large
-        task.command = command
-        child = self.children.get(order.to) if order.child else None
-        if not order.child:
-            says["workflowId"] = order.to
-            if order.run_id:
-                says["runId"] = order.run_id
-        elif child is None:
-            self.fail(task, self.failure(task, f"{order.to} is over, or no workflow"))
-            return
-        elif not child.started:
-            child.letters.append(command)
-            return
-        else:
-            says.update(self._address(child))
-        self.ledger.add(command, self.last_event)
-
-    def child_started(self, task: Task) -> None:
-        """The workflow that a task is has started: it can get signals now."""
-        task.started = True
-        letters, task.letters = task.letters, []
-        for letter in letters:
-            letter.attributes = {**(letter.attributes or {}), **self._address(task)}
-            self.ledger.add(letter, self.last_event)
-
-    def _address(self, task: Task) -> dict[str, str]:
-        """Where the workflow is that a task is."""
-        return {"workflowId": self.child_id(task)}  # no runId: it may have continued as new since
-
-    def leave_child(self, task: Task) -> None:
-        """A task that may be a workflow is over: signals can't reach it."""
-        if self.children.pop(task.key, None) is None:
-            return
-        letters, task.letters = task.letters, []
-        for letter in letters:
-            self.fail(letter.task, self.failure(letter.task, f"{task.id} is over"))
-
-    def _cancel(self, run: Run, node: int) -> None:
-        """The workflow cancels a call or timer."""
-        task = self._tasks.get(node)
-        if task is None or task.command is None or task.cancelled:
-            return
-        task.cancelled = True
-        command = task.command
-        if command.state is d.OPEN:
-            self.cancel_open(command)
-            if command.kind is not d.TIMER or task.call is None:
-                return  # the history will tell
-        else:
-            self.ledger.withdraw(command)
-            command.withdrawn_at = self.last_event
-        task.command = None
-        if task.call is None:
-            del self._tasks[node]
-            run.finish_node(node, None, run.time)  # gives the timer's id back
-        else:
-            self.fail(task, self.failure(task, "by the workflow", kind="cancelled"))
-
-    def cancel_open(self, command: d.Command) -> None:
-        """Ask SWF to cancel what is open there; a Lambda function can't be."""
-        if command.kind is d.ACTIVITY:
-            type, says = "RequestCancelActivityTask", {"activityId": command.id}
-        elif command.kind is d.TIMER:
-            type, says = "CancelTimer", {"timerId": command.id}
-        elif command.kind is d.CHILD:
-            type = "RequestCancelExternalWorkflowExecution"
-            says = {**self._address(command.task), "control": command.id}
-        else:
-            return
-        cancel = d.Command(d.CANCEL, type, f"{command.kind} {command.id}", says, command)
-        self.ledger.add(cancel, self.last_event)
+            self.collect(self.run)
 
     # ------------------------------------------------------------ the end
 
-    def _end(self, run: Run) -> None:
+    def end(self, run: Run) -> None:
         """The code has ended: tell how."""
         config, outcome = self.workflow.config, run.outcome
         if run.exception is not None and not isinstance(run.exception, Exception):
@@ -491,11 +255,11 @@ class Execution:
             if isinstance(outcome, events.Complete):
                 kind = "CompleteWorkflowExecution"
                 text = config.serialize_result(outcome.value)
-                attributes["result"], large = self._fit(text, "the result of the workflow")
+                attributes["result"], large = self.fit(text, "the result of the workflow")
             elif isinstance(outcome, events.Restart):
                 kind = "ContinueAsNewWorkflowExecution"
                 text = config.serialize_restart_input(outcome.args, outcome.kwargs)
-                attributes["input"], large = self._fit(text, "the input of the restart")
+                attributes["input"], large = self.fit(text, "the input of the restart")
                 attributes.update(self._taken_along())
             elif self.cancel_asked and isinstance(run.exception, CancelRequested):
                 kind = "CancelWorkflowExecution"
@@ -514,46 +278,21 @@ class Execution:
 
     def close_with(self, kind: str, attributes: dict[str, Any], large: str | None = None) -> None:
         """Close the execution by this decision."""
-        self.closing = d.Command(d.CLOSE, kind, kind, attributes)
+        self.closing = Command(d.CLOSE, kind, kind, attributes)
         self.closing.large = large
         self.ledger.add(self.closing, self.last_event)
 
     # ------------------------------------------------------------ where code and history part
 
-    def diverged(self, what: str, command: d.Command | None, event_id: int) -> NondeterminismError:
+    def diverged(self, what: str, command: Command | None, event_id: int) -> NondeterminismError:
         """The error that tells where."""
-        line = self._line(command)
-        at = f" ({line})" if line else ""
-        error = NondeterminismError(
-            f"{describe(self.workflow.factory)} does not do what its history says, at event {event_id}: "
-            f"{what}{at}. Nothing was scheduled. Run the code that made the history, or keep both ways "
-            "apart with flowy.changed('name')"
-        )
-        error.event_id, error.line = event_id, line
-        return error
+        key = command.task.key if command is not None and isinstance(command.task, Task) else None
+        return diverged(self.workflow.factory, self.run, what, key, event_id)
 
-    def _line(self, command: d.Command | None) -> str:
-        """The line that asked for a command, or where the code waits, or where it ended."""
-        run = self.run
-        if run is None:
-            return ""
-        if command is not None and run.lines is not None and isinstance(command.task, Task):
-            known = run.lines.get(command.task.key)
-            if known is not None:
-                return f"{known[0]}:{known[1]}"
-        frame = run.waits_in
-        if frame is not None:
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-        if run.exception is not None and (trace := run.exception.__traceback__) is not None:
-            while trace.tb_next is not None:
-                trace = trace.tb_next
-            if not trace.tb_frame.f_globals.get("__name__", "").startswith("flowy."):
-                return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
-        if run.lines:
-            file, line = next(reversed(run.lines.values()))
-            return f"{file}:{line}"
-        code = getattr(getattr(self.workflow.factory, "__call__", None), "__code__", None)  # noqa: B004
-        return "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+    def unknown(self, opened_by: Any, event: Event) -> NondeterminismError:
+        """The history ends what it did not begin."""
+        what = f"the history has {event['eventType']} of what was not started (event {opened_by})"
+        return self.diverged(what, None, event["eventId"])
 
 
 def attributes_of_decision(decision: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -564,22 +303,3 @@ def attributes_of_decision(decision: Mapping[str, Any]) -> Mapping[str, Any]:
 def _as_replayed(value: Any) -> Any:
     """A value as it will come back from the history."""
     return serialization.loads(serialization.dumps(value))
-
-
-def reason_of(error: BaseException) -> dict[str, Any]:
-    """How a run tells why it failed: what the error says, and all of it in the details if it is long."""
-    details = ""
-    if isinstance(error, TaskError):
-        text, details = str(error.args[0] if error.args else ""), error.remote_traceback
-    else:
-        try:
-            text = str(error)
-        except Exception as broken:
-            text = f"{type(error).__name__}, whose str() raised {type(broken).__name__}"
-    text = text or type(error).__name__
-    made: dict[str, Any] = {"reason": d.cut(text, d.REASON)}
-    if len(text) > d.REASON:
-        details = f"{text}\n\n{details}"
-    if details:
-        made["details"] = d.cut(details, d.DETAILS)
-    return made

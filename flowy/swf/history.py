@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from operator import itemgetter
 from typing import Any
 
+from flowy._replay import first_gap, first_odd
 from flowy.errors import Failure, UsageError
 
 __all__ = [
@@ -33,7 +34,7 @@ __all__ = [
     "timed_out",
 ]
 
-Event = Mapping[str, Any]
+Event = dict[str, Any]
 
 EVENT_TYPES = (
     "WorkflowExecutionStarted",
@@ -162,20 +163,26 @@ def read_events(history: Any) -> list[Event]:
             events = [event for page in events for event in page["events"] or ()]
     if not isinstance(events, list):
         raise UsageError("a history is a list of events, or a dict that has one under 'events'")
-    for event in events:
-        good = type(event) is dict or isinstance(event, Mapping)
-        if not (good and "eventType" in event and "eventId" in event):
-            raise UsageError(f"{event!r} is no event of Amazon SWF: it needs eventType and eventId")
+    if first_odd(events) >= 0:
+        events = [_plain(event) for event in events]
     if len(events) > 1 and events[0]["eventId"] > events[-1]["eventId"]:
         events = sorted(events, key=itemgetter("eventId"))  # read with reverseOrder
     return list(events)
 
 
+def _plain(event: Any) -> dict[str, Any]:
+    """An event as a dict."""
+    said = event if isinstance(event, Mapping) else {}
+    if not (isinstance(said.get("eventType"), str) and isinstance(said.get("eventId"), int)):
+        raise UsageError(f"{event!r} is no event of Amazon SWF: it needs eventType and eventId")
+    return dict(event)
+
+
 def check_contiguous(events: list[Event], first: int) -> None:
     """Raises `Incomplete` unless the events are numbered from `first` on without a gap."""
-    for number, event in enumerate(events, first):
-        if event["eventId"] != number:
-            raise Incomplete(f"the history has event {event['eventId']} where {number} should be")
+    gap = first_gap(events, first)
+    if gap >= 0:
+        raise Incomplete(f"the history has event {events[gap]['eventId']} where {first + gap} should be")
 
 
 def attributes_of(event: Event) -> Mapping[str, Any]:

@@ -1,9 +1,11 @@
 """What each type of event in a history of Amazon SWF means for a run.
 
-Owns: one function for each meaning, the table `MEANINGS` of which type has which, and `apply`, which
-gives a run the next events of its history. Types that are not in the table mean nothing to a run.
+Owns: one function for each meaning that is not common, the table `MEANINGS` of which type has which,
+and `apply`, which gives a run the next events of its history. Types that are not in the table mean
+nothing to a run.
 
-May not know: how commands are followed (`ledger`) or how a run goes on (`execution`).
+May not know: how commands are followed (`ledger`) or how a run goes on (`execution`). Its other
+neighbours are `flowy._replay`, which has the meanings of common events, and `markers`.
 
 Events apply in the order of their numbers. So what lands between a DecisionTaskStarted and its
 DecisionTaskCompleted comes before that decision's own events, though the decider did not know it: what
@@ -16,21 +18,22 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flowy._replay import COMMON, Command, Task
 from flowy.errors import UsageError
 from flowy.swf import decisions as d
 from flowy.swf import serialization
-from flowy.swf.execution import AT_THE_END, CHANGE, NOTE, Execution
+from flowy.swf.execution import Execution
 from flowy.swf.history import ATTRIBUTES, CLOSINGS, Event, is_passing, key_of_child, timed_out
-from flowy.swf.ledger import AGAIN, Task
+from flowy.swf.ledger import AGAIN
+from flowy.swf.markers import know_marker, marker, marker_refused
 
 __all__ = ["MEANINGS", "apply"]
 
 log = logging.getLogger("flowy.swf")
 
-Says = Mapping[str, Any]
+Says = dict[str, Any]
 """The attributes of an event. Any of them may be missing."""
 Meaning = Callable[[Execution, int, Says, Event], None]
-_NOTHING: Says = {}
 
 
 def apply(x: Execution, events: list[Event]) -> None:
@@ -40,44 +43,7 @@ def apply(x: Execution, events: list[Event]) -> None:
         NondeterminismError: the code asks for something else than the history has.
         OSError: a payload could not be read now.
     """
-    _look_ahead(x, events)
-    meanings = MEANINGS
-    for event in events:
-        kind = event["eventType"]
-        x.last_event = event["eventId"]
-        meaning = meanings.get(kind)
-        if meaning is not None:
-            meaning(x, x.last_event, event.get(ATTRIBUTES[kind]) or _NOTHING, event)
-
-
-def _look_ahead(x: Execution, events: list[Event]) -> None:
-    """What the code must be told as it asks, wherever the history has it."""
-    for event in events:
-        kind = event["eventType"]
-        if kind == "MarkerRecorded":
-            _know_marker(x, event.get("markerRecordedEventAttributes") or _NOTHING)
-        elif kind == "DecisionTaskCompleted" and x.last_event == 0:
-            says = event.get("decisionTaskCompletedEventAttributes") or _NOTHING
-            x.decided = max(x.decided, says.get("startedEventId") or 0)
-
-
-def _know_marker(x: Execution, says: Says) -> None:
-    name = str(says.get("markerName") or "")
-    ordinal = _ordinal(name)
-    if ordinal is not None:
-        try:
-            value = serialization.loads(x.open_text(says.get("details") or "null"))
-        except (ValueError, KeyError) as error:
-            raise UsageError(f"the marker {name!r} can't be read: {error}") from error
-        x.notes.setdefault(ordinal, value)
-    elif name.startswith(CHANGE):
-        x.changes.add(str(says.get("details") or name[len(CHANGE) :]))
-
-
-def _ordinal(name: str) -> int | None:
-    """The number of the side effect that a marker keeps."""
-    number = name[len(NOTE) :] if name.startswith(NOTE) else ""
-    return int(number) if number.isdecimal() else None
+    x.follow(events, _TABLE, know_marker)
 
 
 # ---------------------------------------------------------------- the execution and its decisions
@@ -85,15 +51,6 @@ def _ordinal(name: str) -> int | None:
 
 def _start(x: Execution, id: int, says: Says, event: Event) -> None:
     x.start(event)
-
-
-def _decision_started(x: Execution, id: int, says: Says, event: Event) -> None:
-    x.notes_seen = x.run.notes_asked if x.run is not None else 0
-    x.ledger.depart(id, d.KINDS if x.closing is None else AT_THE_END)
-
-
-def _decision_completed(x: Execution, id: int, says: Says, event: Event) -> None:
-    x.ledger.arrive(id, says.get("startedEventId") or 0, str(says.get("executionContext") or ""))
 
 
 def _decision_timed_out(x: Execution, id: int, says: Says, event: Event) -> None:
@@ -120,7 +77,7 @@ def _closed(x: Execution, id: int, says: Says, event: Event) -> None:
     kind = _CLOSERS.get(x.closed_by)
     if kind is None:
         return  # terminated or timed out: not the code's doing
-    if (d.CLOSE, kind) not in x.ledger.asked:
+    if not x.ledger.expects(d.CLOSE, kind):
         ended = f"ended with {x.closing.type}" if x.closing is not None else "has not ended"
         raise x.diverged(f"the history has {x.closed_by}, and the code {ended}", x.closing, id)
     command = x.ledger.recorded(d.CLOSE, kind, id)
@@ -155,11 +112,6 @@ def _close_refused(x: Execution, id: int, says: Says, event: Event) -> None:
 # ---------------------------------------------------------------- activities and Lambda functions
 
 
-def _activity_scheduled(x: Execution, id: int, says: Says, event: Event) -> None:
-    key, type = str(says.get("activityId") or ""), says.get("activityType")
-    _opened(x, x.ledger.recorded(d.ACTIVITY, key, id, type, says.get("input")), id)
-
-
 def _activity_refused(x: Execution, id: int, says: Says, event: Event) -> None:
     key, type = str(says.get("activityId") or ""), says.get("activityType")
     x.refuse(x.ledger.recorded(d.ACTIVITY, key, id, type), str(says.get("cause") or ""), event)
@@ -180,56 +132,29 @@ def _lambda_refused(x: Execution, id: int, says: Says, event: Event) -> None:
 
 
 def _lambda_not_started(x: Execution, id: int, says: Says, event: Event) -> None:
-    task = _ended(x, says, id, event)
+    task = x.ended(says, event)
     if task is not None:
         cause = ": ".join(filter(None, (says.get("cause"), says.get("message"))))
         x.fail(task, x.failure(task, f"the function was not started: {cause}"), event)
 
 
-def _opened(x: Execution, command: d.Command, id: int) -> None:
+def _opened(x: Execution, command: Command, id: int) -> None:
     if not x.ledger.opened(command, id):
         x.cancel_open(command)
-
-
-def _ended(x: Execution, says: Says, id: int, event: Event) -> Task | None:
-    """The task that an event ends; None if the run does not wait for it any more."""
-    opened_by = says.get("initiatedEventId") or says.get("scheduledEventId")
-    command = x.ledger.over(opened_by)
-    if command is None:
-        what = f"the history has {event['eventType']} of what was not started (event {opened_by})"
-        raise x.diverged(what, None, id)
-    task = command.task
-    return task if isinstance(task, Task) and task.command is command else None
 
 
 # ---------------------------------------------------------------- how tasks end
 
 
-def _completed(x: Execution, id: int, says: Says, event: Event) -> None:
-    task = _ended(x, says, id, event)
-    if task is None or task.call is None:
-        return
-    text = says.get("result")
-    try:
-        value = None if text is None else task.call.load(x.open_text(text))
-    except OSError:
-        raise
-    except Exception as error:
-        what = f"its result can't be read: {type(error).__name__}: {error}"
-        x.fail(task, x.failure(task, what, cause=error), event)
-    else:
-        x.finish(task, value, event)
-
-
 def _failed(x: Execution, id: int, says: Says, event: Event) -> None:
-    task = _ended(x, says, id, event)
+    task = x.ended(says, event)
     if task is not None:
         reason = str(says.get("reason") or "")
         x.retry(task, x.failure(task, reason, remote_traceback=_details(x, says)), event)
 
 
 def _timed_out(x: Execution, id: int, says: Says, event: Event) -> None:
-    task = _ended(x, says, id, event)
+    task = x.ended(says, event)
     if task is not None:
         details: Any = says.get("details")
         try:
@@ -241,14 +166,14 @@ def _timed_out(x: Execution, id: int, says: Says, event: Event) -> None:
 
 
 def _canceled(x: Execution, id: int, says: Says, event: Event) -> None:
-    task = _ended(x, says, id, event)
+    task = x.ended(says, event)
     if task is not None:
         message = "by the workflow" if task.cancelled else d.cut(_details(x, says), d.REASON)
         x.fail(task, x.failure(task, message, kind="cancelled"), event)
 
 
 def _terminated(x: Execution, id: int, says: Says, event: Event) -> None:
-    task = _ended(x, says, id, event)
+    task = x.ended(says, event)
     if task is not None:
         x.fail(task, x.failure(task, "the workflow was terminated"), event)
 
@@ -315,7 +240,7 @@ def _send_refused(x: Execution, id: int, says: Says, event: Event) -> None:
 
 
 def _sent(x: Execution, id: int, says: Says, event: Event) -> None:
-    task = _ended(x, says, id, event)
+    task = x.ended(says, event)
     if task is not None:
         x.finish(task, None, event)
 
@@ -344,13 +269,13 @@ def _timer_fired(x: Execution, id: int, says: Says, event: Event) -> None:
     if command is None:
         return
     x.ledger.timer_over(command, id)
-    task = command.task
+    task, large = command.task, command.large
     if not isinstance(task, Task):
         return  # it only brought this decision
     if task.call is None:
         x.finish(task, None, event)
     elif task.command is command and x.closing is None:
-        x.schedule_now(task, command.large)
+        x.schedule_now(task, large)
 
 
 def _timer_canceled(x: Execution, id: int, says: Says, event: Event) -> None:
@@ -374,27 +299,6 @@ def _timer_key(timer: str) -> str:
     return f"{timer[:-2]}-t" if timer.endswith(":t") else timer
 
 
-def _marker(x: Execution, id: int, says: Says, event: Event) -> None:
-    name = str(says.get("markerName") or "")
-    ordinal = _ordinal(name)
-    if (d.MARKER, name) in x.ledger.asked:
-        x.ledger.recorded(d.MARKER, name, id).state = d.OVER
-    elif ordinal is not None and ordinal >= x.notes_seen:
-        what = f"the history has the side effect {ordinal}, which the code did not ask for"
-        raise x.diverged(what, None, id)
-
-
-def _marker_refused(x: Execution, id: int, says: Says, event: Event) -> None:
-    name, cause = str(says.get("markerName") or ""), says.get("cause")
-    x.ledger.recorded(d.MARKER, name, id).state = d.OVER
-    log.error(
-        "%s: SWF refused the marker %s (%s): if this run is rebuilt, its side effect runs again",
-        x.workflow_id,
-        name,
-        cause,
-    )
-
-
 _CLOSERS = {
     "WorkflowExecutionCompleted": "CompleteWorkflowExecution",
     "WorkflowExecutionFailed": "FailWorkflowExecution",
@@ -402,7 +306,8 @@ _CLOSERS = {
     "WorkflowExecutionContinuedAsNew": "ContinueAsNewWorkflowExecution",
 }
 
-MEANINGS: Mapping[str, Meaning] = {
+MEANINGS: Mapping[str, Meaning | int] = {
+    **COMMON,
     "WorkflowExecutionStarted": _start,
     "WorkflowExecutionSignaled": _signal,
     "WorkflowExecutionCancelRequested": _cancel_request,
@@ -411,12 +316,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "FailWorkflowExecutionFailed": _close_refused,
     "CancelWorkflowExecutionFailed": _close_refused,
     "ContinueAsNewWorkflowExecutionFailed": _close_refused,
-    "DecisionTaskStarted": _decision_started,
-    "DecisionTaskCompleted": _decision_completed,
     "DecisionTaskTimedOut": _decision_timed_out,
-    "ActivityTaskScheduled": _activity_scheduled,
     "ScheduleActivityTaskFailed": _activity_refused,
-    "ActivityTaskCompleted": _completed,
     "ActivityTaskFailed": _failed,
     "ActivityTaskTimedOut": _timed_out,
     "ActivityTaskCanceled": _canceled,
@@ -425,13 +326,11 @@ MEANINGS: Mapping[str, Meaning] = {
     "LambdaFunctionScheduled": _lambda_scheduled,
     "ScheduleLambdaFunctionFailed": _lambda_refused,
     "StartLambdaFunctionFailed": _lambda_not_started,
-    "LambdaFunctionCompleted": _completed,
     "LambdaFunctionFailed": _failed,
     "LambdaFunctionTimedOut": _timed_out,
     "StartChildWorkflowExecutionInitiated": _child_initiated,
     "StartChildWorkflowExecutionFailed": _child_refused,
     "ChildWorkflowExecutionStarted": _child_started,
-    "ChildWorkflowExecutionCompleted": _completed,
     "ChildWorkflowExecutionFailed": _failed,
     "ChildWorkflowExecutionTimedOut": _timed_out,
     "ChildWorkflowExecutionCanceled": _canceled,
@@ -447,8 +346,11 @@ MEANINGS: Mapping[str, Meaning] = {
     "TimerFired": _timer_fired,
     "TimerCanceled": _timer_canceled,
     "CancelTimerFailed": _timer_not_canceled,
-    "MarkerRecorded": _marker,
-    "RecordMarkerFailed": _marker_refused,
+    "MarkerRecorded": marker,
+    "RecordMarkerFailed": marker_refused,
 }
-"""Not here: DecisionTaskScheduled, ActivityTaskStarted and LambdaFunctionStarted. Nothing depends on
-when a task was taken; time-outs have events of their own."""
+"""A number stands for a meaning that `flowy._replay` has. Not here: DecisionTaskScheduled,
+ActivityTaskStarted and LambdaFunctionStarted. Nothing depends on when a task was taken; time-outs have
+events of their own."""
+
+_TABLE = {type: (ATTRIBUTES[type], meaning) for type, meaning in MEANINGS.items()}

@@ -15,11 +15,12 @@ from typing import Protocol
 
 from flowy.errors import UsageError
 
-__all__ = ["MOST", "NoStore", "Payloads", "key_of", "pack", "reference", "unpack"]
+__all__ = ["MARK", "MOST", "NoStore", "Payloads", "key_of", "pack", "reference", "unpack"]
 
 MOST = 32_768
 """Characters of an input, a result, details, or a control [AWS]."""
-_MARK = '{" p": ["'
+MARK = '{" p": ["'
+"""How what stands for a long text begins."""
 
 
 class NoStore(UsageError, OSError):
@@ -39,12 +40,12 @@ class Payloads(Protocol):
 def reference(text: str) -> str:
     """What travels for a long text."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f'{_MARK}{digest}", {len(text)}]}}'
+    return f'{MARK}{digest}", {len(text)}]}}'
 
 
 def key_of(text: str) -> str | None:
     """The key under which the text is kept that this stands for; None: it is a text itself."""
-    if not text.startswith(_MARK):
+    if not text.startswith(MARK):
         return None
     try:
         key, size = json.loads(text)[" p"]

@@ -25,8 +25,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from json.scanner import make_scanner
 from typing import Any
 
+from flowy._replay import write_atoms
 from flowy.errors import UsageError
 
 __all__ = ["dump_call", "dumps", "load_call", "loads", "same_json"]
@@ -69,10 +71,10 @@ def loads(text: str) -> Any:
     [1, (2, b'x')]
     """
     try:
-        value, end = _read(text)
+        value, end = _scan(text, 0)
         if end == len(text):
             return value
-    except (ValueError, TypeError, ArithmeticError, RecursionError):
+    except (ValueError, TypeError, ArithmeticError, RecursionError, StopIteration):
         pass  # perhaps there is white space before it
     try:
         return _decode(text)
@@ -90,10 +92,9 @@ def dump_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     '[[2, 1], {"err": "Error!"}]'
     """
     if not kwargs:
-        try:
-            return f"[[{', '.join([_ATOMS[type(x)](x) for x in args])}], {{}}]"
-        except KeyError:
-            pass  # something that needs a walk
+        text = write_atoms(args)
+        if text is not None:
+            return text
     values = [_tag(x, f"args[{i}]", 1) for i, x in enumerate(args)]
     return _encode([values, _tag_dict(kwargs, "kwargs", 1)])
 
@@ -266,4 +267,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 _decoder = json.JSONDecoder(object_pairs_hook=_untag, parse_constant=_refuse_constant)
-_decode, _read = _decoder.decode, _decoder.raw_decode
+_decode = _decoder.decode
+_scan = make_scanner(_decoder)  # type: ignore[arg-type]  # typeshed has the wrong parameter
