@@ -1,11 +1,11 @@
 """What it costs to trace a run and to show its progress: `python -m benchmarks.tracing --help`.
 
-Owns: a million tasks, as one map and as single calls, with and without; runs of each kind take turns,
-and medians are compared, by the clock and by the CPU that the driver took (all of its threads). The
-picture is not drawn: that is no part of the run.
+Owns: a million tasks in several shapes, with and without; runs of each kind take turns, and medians are
+compared, by the clock and by the CPU that the driver took (all of its threads). The picture is not
+drawn: that is no part of the run. Bytes are those of the notes when the run is over, and of the trace.
 
 May know the insides of flowy: a public run with `_trace` would write a file. Its neighbours: `tasks` has
-the bodies, `docs/performance.md` what this printed.
+the bodies, `docs/trace.md` what this printed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import flowy
 from benchmarks import tasks
-from benchmarks.workflows import Fan, Mapped
-from flowy import _sched
+from benchmarks.workflows import Chain, Fan, Look, Mapped, Tree
+from flowy import _trace
 from flowy.local.engine import Asked
 from flowy.local.tracing import take
 
@@ -50,9 +50,27 @@ def terminal() -> Iterator[None]:
         os.close(master)
 
 
-def once(w: flowy.LocalWorkflow, xs: list[int], kind: str) -> tuple[float, float, Any]:
+class Shape(NamedTuple):
+    factory: Callable[..., Any]
+    activities: dict[str, Callable[..., Any]]
+    sizes: bool
+    """Whether it takes the number of tasks instead of the inputs."""
+    share: float
+    """So many of the tasks asked for: where each is waited for by itself a million take minutes."""
+
+
+SHAPES = (
+    Shape(Mapped, {"task": tasks.inc}, False, 1),
+    Shape(Fan, {"task": tasks.inc}, False, 1),
+    Shape(Chain, {"inc": tasks.inc}, True, 1),
+    Shape(Tree, {"inc": tasks.inc, "add": tasks.add}, False, 0.5),
+    Shape(Look, {"inc": tasks.inc}, True, 0.01),
+)
+
+
+def once(w: flowy.LocalWorkflow, xs: Any, kind: str) -> tuple[float, float, Any]:
     """(seconds by the clock, seconds of the driver's CPU, the tracer)."""
-    tracer = _sched.Tracer() if kind == TRACED else None
+    tracer = _trace.Tracer() if kind == TRACED else None
     asked = Asked(False, None, tracer, kind == SHOWN)
     made: dict[int, Any] = {}
     w._plan(made)
@@ -61,21 +79,24 @@ def once(w: flowy.LocalWorkflow, xs: list[int], kind: str) -> tuple[float, float
     return time.perf_counter() - began, time.process_time() - cpu, tracer
 
 
-def compare(factory: Any, n: int, rounds: int, kinds: list[str]) -> None:
-    xs = tasks.integers(n)
+def compare(shape: Shape, n: int, rounds: int, kinds: list[str]) -> None:
+    xs = n if shape.sizes else tasks.integers(n)
     took: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
-    size = 0.0
-    w = flowy.LocalWorkflow(factory, WORKERS)
-    w.conf_activity("task", tasks.inc)
+    sizes = ""
+    w = flowy.LocalWorkflow(shape.factory, WORKERS)
+    for name, function in shape.activities.items():
+        w.conf_activity(name, function)
     with w, terminal():
         once(w, xs, PLAIN)
         for turn in range(rounds):
             for kind in kinds if turn % 2 else reversed(kinds):
                 seconds, cpu, tracer = once(w, xs, kind)
                 took[kind].append((seconds, cpu))
-                if tracer is not None and not size:
-                    size = take(tracer, WORKERS).nbytes / n
-    name = f"{factory.__name__}, {n:,} tasks"
+                if tracer is not None and not sizes:
+                    n = len(tracer)
+                    notes, trace = tracer.nbytes / n, take(tracer, WORKERS).nbytes / n
+                    sizes = f"{notes:.1f} bytes a task for the notes, {trace:.1f} for the trace"
+    name = f"{shape.factory.__name__}, {n:,} tasks"
     for kind in kinds:
         clock, cpu = (statistics.median(column) for column in zip(*took[kind], strict=True))
         line = f"{name:26} {kind:14} {clock:7.3f} s   driver {cpu:7.3f} s"
@@ -86,17 +107,19 @@ def compare(factory: Any, n: int, rounds: int, kinds: list[str]) -> None:
                 ratios.append(statistics.median(one[i] / plain[i] for one, plain in pairs))
             line += f"   × {ratios[0]:.3f} by the clock, × {ratios[1]:.3f} of the driver's CPU"
         print(line, flush=True)
-    if size:
-        print(f"{name:26} {size:.1f} bytes a task for the trace")
+    print(f"{name:26} {sizes}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What tracing and progress cost.")
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--shapes", nargs="*", default=[shape.factory.__name__ for shape in SHAPES])
     options = parser.parse_args()
-    for factory in (Mapped, Fan):
-        compare(factory, options.tasks, options.rounds, [PLAIN, TRACED, SHOWN])
+    for shape in SHAPES:
+        if shape.factory.__name__ in options.shapes:
+            n = int(options.tasks * shape.share)
+            compare(shape, n, options.rounds, [PLAIN, TRACED, SHOWN])
 
 
 if __name__ == "__main__":

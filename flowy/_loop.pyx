@@ -12,7 +12,7 @@ their names.
 from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from struct import Struct
 from threading import get_native_id
 from functools import partial
@@ -128,14 +128,21 @@ cdef struct Page:
     double beat
 
 
+cdef struct Share:
+    # As in `_trace`: so many calls took so long each.
+    uint32_t n
+    float seconds
+
+
 def run_calls(functions, work, flush, double flush_after, tuple through, hand_on, status=None):
     """Call one after the other.
 
     Returns (first, values, failures, spent, kinds, times) of what was not flushed before; `kinds` has the
     flag `OBJECTS` if a value is other than a number, a string, bytes or None, and `BLOBS` if one is large
     bytes. `times` is empty unless `work.timed`: then it has when the first call began (a double, seconds
-    since the epoch), who ran them (an int64), and for each call the seconds to the next (a float). Tasks
-    shorter than `SHORT` are timed together, and share the time evenly.
+    since the epoch), who ran them (an int64), and shares of the time in the order of the calls: how many
+    calls (a uint32), and the seconds from each of these to the next (a float). Tasks shorter than `SHORT`
+    are timed together, and share the time evenly.
 
     Args:
         functions: by number.
@@ -175,8 +182,9 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
     cdef Page *page = &unseen
     cdef bint watched = work.watched is not None
     cdef bint timed_each = work.timed
-    cdef bytearray stamps = bytearray(4 * n if timed_each else 0)
-    cdef float *took = <float *><char *>stamps
+    cdef bytearray room = bytearray(n * sizeof(Share) if timed_each else 0)
+    cdef Share *shares = <Share *><char *>room
+    cdef Py_ssize_t n_shares = 0
     cdef double real = time_of_day() if timed_each else 0.0, chunk_begun = begun, stamp = begun
     cdef Py_ssize_t stamped = 0
     cdef uint8_t[::1] buffer
@@ -243,7 +251,8 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
         if fine or ticks() != tick:
             at = now()
             if timed_each:
-                share_time(took, stamped, i + 1, at - stamp)
+                shares[n_shares] = share(i + 1 - stamped, at - stamp)
+                n_shares += 1
                 stamp, stamped = at, i + 1
             tick = ticks()
             fine = flush_after <= 0 or at - begun > SHORT * (i + 1 - timed)
@@ -253,30 +262,31 @@ def run_calls(functions, work, flush, double flush_after, tuple through, hand_on
                     give_back(links, n_links, link, known, values, first)
                 page.at = -1
                 flush(first, values, failures, spent, kinds,
-                      tell_times(real + chunk_begun, stamps[4 * first:4 * i + 4]) if timed_each else b"")
+                      tell_times(real + chunk_begun, shares, n_shares) if timed_each else b"")
                 first, values, failures, spent = i + 1, [], {}, {}
                 begun = flushed = chunk_begun = stamp = now()
-                stamped = i + 1
+                n_shares = 0
                 timed = i + 1
     page.at = -1
     add(spent, current, n - timed, now() - begun)
-    if timed_each:
-        share_time(took, stamped, n, now() - stamp)
-    times = tell_times(real + chunk_begun, stamps[4 * first:]) if timed_each else b""
+    if timed_each and stamped < n:
+        shares[n_shares] = share(n - stamped, now() - stamp)
+        n_shares += 1
+    times = tell_times(real + chunk_begun, shares, n_shares) if timed_each else b""
     return first, values, failures, spent, kinds, times
 
 
-cdef void share_time(float *took, Py_ssize_t first, Py_ssize_t end, double seconds) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(first, end):
-        took[i] = <float>(seconds / (end - first))
+cdef inline Share share(Py_ssize_t n, double seconds) noexcept nogil:
+    cdef Share made
+    made.n, made.seconds = <uint32_t>n, <float>(seconds / n)
+    return made
 
 
 cdef object TIMES = Struct("=dq")
 
 
-cdef bytes tell_times(double begun, took):
-    return TIMES.pack(begun, get_native_id()) + took
+cdef bytes tell_times(double begun, Share *shares, Py_ssize_t n):
+    return TIMES.pack(begun, get_native_id()) + (<char *>shares)[:n * sizeof(Share)]
 
 
 cdef bint is_broken(int32_t *links, Py_ssize_t link, Py_ssize_t last, dict broken) except -1:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, SupportsIndex, final, overload
 from greenlet import greenlet
 
 from flowy import events
+from flowy._trace import Tracer
 from flowy.errors import Failure, UsageError
 
 MAX_NESTING: Final[int]
@@ -222,20 +223,6 @@ class Run:
     def name_of(self, node: int) -> str: ...
     def progress(self) -> dict[str, tuple[int, int, int]]: ...
     def check(self) -> None: ...
-
-@final
-class Tracer:
-    names: list[str]
-    runs: list[tuple[str, str, int]]
-    aliases: list[tuple[int, ...] | None]
-    errors: dict[int, str]
-    values: dict[int, str]
-    earlier: dict[int, tuple[tuple[int, float, float, float, str, str], ...]]
-    places: list[str]
-    def __len__(self) -> int: ...
-    def waited(self) -> list[tuple[str, int, int, int, float]]: ...
-    def add_run(self, id: str, name: str, parent: int) -> int: ...
-    def columns(self) -> dict[str, bytes | bytearray]: ...
 
 @final
 class Outbox:

@@ -15,7 +15,8 @@ The laws of this file:
 
 Below: C arrays and small functions on ids. Above: thin classes for workflow code (`Result`,
 `Dependency`, `MapResult`) and for drivers (`Run`, `Outbox`, `Batch`). Neighbours: `results` (the
-verbs of workflow code), `replay` (the keyed door) and `local.driver` (the fast door).
+verbs of workflow code), `replay` (the keyed door), `local.driver` (the fast door) and `_trace`, which
+is told what happens if anybody wants to know.
 """
 
 cimport cython
@@ -24,8 +25,8 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int8_t, uint8_t, int16_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdint cimport int8_t, uint8_t, uint16_t, int32_t, uint32_t, int64_t, uint64_t
+from libc.stdlib cimport calloc, free, qsort, realloc
 from libc.string cimport memcpy, memmove
 
 import copy
@@ -40,6 +41,9 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from flowy._trace cimport LATER, RAN, SHOWN, WORKFLOW, Site, Tracer, Waits, add_rows, note_completed
+from flowy._vectors cimport Ints, count, discard, dispose, fit, grow, push, shift_out
+
 from flowy import events
 from flowy.errors import CancelRequested, Failure, InternalError, UnknownLength, UsageError
 
@@ -48,14 +52,9 @@ cdef extern from "Python.h":
     PyTypeObject *Py_TYPE(object)
     Py_ssize_t Py_REFCNT(PyObject *)
     PyObject *PyTuple_GET_ITEM(tuple, Py_ssize_t)
-    char *PyByteArray_AsString(object) except NULL
     ctypedef struct PyListObject:
         PyObject **ob_item
     void set_size "Py_SET_SIZE"(object, Py_ssize_t)
-    ctypedef struct PyFrameObject
-    PyFrameObject *PyEval_GetFrame()
-    ctypedef struct PyCodeObject
-    PyCodeObject *PyFrame_GetCode(PyFrameObject *)  # a new reference
 
 cdef object LOGGING_FILE = logging.__file__
 cdef object CANT_RETURN = (GeneratorType, CoroutineType, AsyncGeneratorType)
@@ -65,139 +64,6 @@ cdef int DEEPEST_ARGUMENT = 500
 cdef Py_ssize_t LARGE = 1 << 16          # bytes from which an atom is taken for an object: see serialization
 cdef Py_ssize_t GATHERED_WHOLE = 4096
 cdef int DEEPEST_VALUE = 5000    # of waited-for and returned containers, which stay in this process
-
-
-# ---------------------------------------------------------------- small C vectors
-
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <stdlib.h>
-    #include <string.h>
-    #ifdef __linux__
-    #include <sys/mman.h>
-    #define FLOWY_MAPPED ((size_t)1 << 20)
-    #else
-    #define FLOWY_MAPPED SIZE_MAX
-    #endif
-
-    /* An array of a megabyte or more has a mapping of its own: to grow it moves pages instead of bytes,
-       and leaves no holes in the heap, which were a fifth of the driver's memory. */
-    static void *flowy_resize(void *old, size_t had, size_t wanted)
-    {
-    #ifdef __linux__
-        void *made;
-        if (wanted >= FLOWY_MAPPED) {
-            if (had >= FLOWY_MAPPED)
-                made = mremap(old, had, wanted, MREMAP_MAYMOVE);
-            else
-                made = mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-            if (made == MAP_FAILED)
-                return NULL;
-            if (had < FLOWY_MAPPED) {
-                if (had)
-                    memcpy(made, old, had);
-                free(old);
-            }
-            return made;
-        }
-    #endif
-        return realloc(old, wanted);
-    }
-
-    /* Where in its code a frame is, as a number: no line is looked up for it. */
-    #if PY_VERSION_HEX >= 0x030b0000
-    #define flowy_place(frame) PyFrame_GetLasti(frame)
-    #else
-    #include <frameobject.h>
-    #define flowy_place(frame) ((frame)->f_lasti)
-    #endif
-
-    /* A number of bytes in 16 bits: exact below 2048, and else to one in 1024. */
-    static uint16_t flowy_rounded(uint64_t n)
-    {
-        int shift = 0;
-        while (n >= 2048) {
-            n >>= 1;
-            shift++;
-        }
-        return (uint16_t)(shift > 31 ? 0xFFFF : (shift << 11 | n));
-    }
-
-    static void flowy_dispose(void *old, size_t had)
-    {
-    #ifdef __linux__
-        if (had >= FLOWY_MAPPED) {
-            munmap(old, had);
-            return;
-        }
-    #endif
-        free(old);
-    }
-    """
-    void *resize "flowy_resize"(void *old, size_t had, size_t wanted) noexcept nogil
-    size_t FLOWY_MAPPED
-    int place_of "flowy_place"(PyFrameObject *) noexcept
-    uint16_t rounded "flowy_rounded"(uint64_t n) noexcept nogil
-    void dispose "flowy_dispose"(void *old, size_t had) noexcept nogil
-
-
-cdef int grow(void **array, Py_ssize_t *cap, Py_ssize_t wanted, size_t size) except -1:
-    """Room for `wanted` items of `size` bytes, which are more than there is room for."""
-    cdef void *made = resize(array[0], cap[0] * size, wanted * size)
-    if made == NULL:
-        raise MemoryError()
-    array[0] = made
-    cap[0] = wanted
-    return 0
-
-
-cdef struct Ints:
-    int32_t *v
-    Py_ssize_t n
-    Py_ssize_t cap
-    Py_ssize_t head          # first index in use, for vectors used as queues
-
-
-cdef int push(Ints *a, int32_t x) except -1:
-    if a.n == a.cap:
-        if a.head > 64 and a.head * 2 > a.n:     # a queue: reuse the room of what was taken
-            memmove(a.v, a.v + a.head, (a.n - a.head) * sizeof(int32_t))
-            a.n -= a.head
-            a.head = 0
-        else:
-            grow(<void **>&a.v, &a.cap, a.cap + (a.cap >> 1) + 8, sizeof(int32_t))
-    a.v[a.n] = x
-    a.n += 1
-    return 0
-
-
-cdef void fit(Ints *a) noexcept nogil:
-    """Give the room back that a vector does not use."""
-    cdef void *made
-    if a.n and a.cap - a.n > 64 and a.cap * sizeof(int32_t) < FLOWY_MAPPED:
-        made = resize(a.v, a.cap * sizeof(int32_t), a.n * sizeof(int32_t))
-        if made != NULL:
-            a.v = <int32_t *>made
-            a.cap = a.n
-
-
-cdef inline Py_ssize_t count(Ints *a) noexcept nogil:
-    return a.n - a.head
-
-
-cdef inline int32_t shift_out(Ints *a) noexcept nogil:
-    cdef int32_t x = a.v[a.head]
-    a.head += 1
-    if a.head == a.n:
-        a.head = a.n = 0
-    return x
-
-
-cdef void discard(Ints *a) noexcept nogil:
-    dispose(a.v, a.cap * sizeof(int32_t))
-    a.v = NULL
-    a.n = a.cap = a.head = 0
 
 
 # ---------------------------------------------------------------- states and transitions
@@ -276,35 +142,6 @@ cdef struct Tally:           # per dependency
     int32_t asked
     int32_t done
     int32_t failed
-
-
-cdef struct Row:                 # 56 bytes
-    double started               # until it ran: when it was ready
-    double ended
-    float waited
-    float queued
-    int32_t name
-    int32_t call
-    int32_t index
-    int32_t run
-    int32_t after
-    int16_t worker
-    uint16_t attempts
-    uint16_t line                # of the code that asked for it: 0, or where it is in `Tracer.places`
-    uint16_t taken               # bytes of its arguments, and of what it came to: see `rounded`
-    uint16_t made
-    uint8_t kind                 # and RAN, once it has run
-    uint8_t outcome
-
-
-cdef uint8_t RAN = 0x80          # started is when it started, not when it was ready
-cdef int PLACES = 256            # places in the code whose line is at hand
-
-
-cdef struct Place:
-    PyObject *code
-    int at
-    uint16_t line
 
 
 # ---------------------------------------------------------------- values that are elsewhere
@@ -863,7 +700,7 @@ cdef class Map:
     cdef public object owner     # whatever the driver wants to find here
     cdef object failure          # of the inputs, raised where the members end
     cdef list listeners          # nodes of reductions and watches that take the members
-    cdef Ints rows               # of a traced run: the row of each member
+    cdef Ints rows               # of a traced run: (member, row) from where on both go up by one
     cdef uint16_t line           # and where the code asked for them
 
     def __dealloc__(self):
@@ -893,6 +730,29 @@ cdef class Map:
 
     cdef inline PyObject *at(self, Py_ssize_t i) noexcept:
         return self.values[i - self.origin]
+
+    cdef int note_rows(self, Py_ssize_t member, int32_t row) except -1:
+        """The rows of members from this one on, which are not in `rows` yet."""
+        cdef int32_t *last = self.rows.v + self.rows.n - 2
+        if not self.rows.n or row - last[1] != member - last[0]:
+            push(&self.rows, <int32_t>member)
+            push(&self.rows, row)
+        return 0
+
+    cdef int32_t row_of(self, Py_ssize_t member, Py_ssize_t *left=NULL) noexcept:
+        """The row of a member. `left`: so many from it on have rows one after the other, or fewer."""
+        cdef int32_t *v = self.rows.v
+        cdef Py_ssize_t low = 0, high = self.rows.n // 2, middle
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if v[2 * middle] <= member:
+                low = middle
+            else:
+                high = middle
+        if left != NULL:
+            high = v[2 * low + 2] if 2 * low + 2 < self.rows.n else self.drawn
+            left[0] = min(left[0], high - member)
+        return v[2 * low + 1] + <int32_t>(member - v[2 * low])
 
     cdef int keep(self, Py_ssize_t i, object value, uint32_t finished) except -1:
         """Member `i` is known."""
@@ -1114,8 +974,10 @@ cdef class Run:
     cdef int32_t *rows                 # by node: its row there, -1 if it has none, -2 - n for alias n
     cdef Py_ssize_t cap_rows
     cdef Ints met                      # rows of the results met in arguments
+    cdef uint16_t map_line             # of the map whose members are being called
+    cdef bint has_children             # whether any of its dependencies are workflows
     cdef bint in_code                  # `running`, and by the user's code: its frames are there
-    cdef _Waits waits_for               # what the code waits for; None: nothing yet
+    cdef Waits waits_for                # what the code waits for; None: nothing yet
     cdef int32_t row_ended             # of the task that ended last, and
     cdef int32_t row_after             # of the one whose end let the code go on last
 
@@ -1144,6 +1006,7 @@ cdef class Run:
             raise MemoryError()
         self.row_ended = self.row_after = -1
         self.tracer = outbox.tracer
+        self.has_children = 1 in self.lanes
         if self.tracer is not None:
             self.names_from = self.tracer.number_names(self.names)
         for i in range(len(self.names)):
@@ -1197,71 +1060,135 @@ cdef class Run:
         n.kind = <uint8_t>kind
         n.flags = 0
         if self.tracer is not None:
-            self.trace_node(id, kind)
+            if id >= self.cap_rows:
+                grow(<void **>&self.rows, &self.cap_rows, max(self.cap_nodes, id + 1), sizeof(int32_t))
+            self.rows[id] = self.tracer.alias() if kind == SLOT or kind == REDUCE else -1
         return id
 
     # ------------------------------------------------------------ what a trace hears
 
-    cdef int trace_node(self, int32_t id, int kind) except -1:
-        if id >= self.cap_rows:
-            grow(<void **>&self.rows, &self.cap_rows, max(self.cap_nodes, id + 1), sizeof(int32_t))
-        self.rows[id] = self.tracer.alias() if kind == SLOT or kind == REDUCE else -1
-        return 0
+    cdef int32_t trace_call(self, int32_t dep, int32_t call, int32_t index, bint unknown) except -2:
+        """A row for a call, with `met` as what it depends on. `unknown`: it waits for some of these."""
+        cdef Site site
+        site.line = self.line_here() if index < 0 else self.map_line
+        site.run = self.traced_as
+        site.name = self.names_from + dep
+        site.sources = self.push_met() if self.met.n else 0
+        site.kind = (WORKFLOW if self.has_children and self.lanes[dep] == 1 else 0) | (LATER if unknown else 0)
+        return add_rows(self.tracer, &site, call, index, self.row_after, self.clock, 1)
 
-    cdef int32_t trace_call(self, int32_t dep, int32_t call, int32_t index) except -2:
-        """A row for a call, with `met` as what it depends on."""
-        cdef Py_ssize_t i
-        cdef Tracer t = self.tracer
-        cdef int32_t row = t.add(self.traced_as, self.names_from + dep, call, index, self.lanes[dep] == 1,
-                                 self.row_after, self.line_here(), self.clock)
-        if self.met.n > 1:
-            self.push_once()
-        elif self.met.n:
-            push(&t.sources, self.met.v[0])
-        self.met.n = 0
-        return row
+    cdef int trace_members(self, Map m, Py_ssize_t n) except -1:
+        """Rows for the last `n` members that were drawn, with `met` as what they depend on."""
+        cdef Py_ssize_t first = m.drawn - n
+        cdef Site site
+        site.line = m.line
+        site.run = self.traced_as
+        site.name = self.names_from + m.dep
+        site.sources = self.push_met() if self.met.n else 0
+        site.kind = 0
+        return m.note_rows(first, add_rows(self.tracer, &site, m.call, <int32_t>first, self.row_after,
+                                           self.clock, n))
 
-    cdef int trace_other(self, int32_t id, str name, int kind, int32_t call) except -1:
+    cdef int trace_other(self, int32_t id, str name, uint8_t kind, int32_t call) except -1:
         """A row for a timer or a signal: it is on its way from now on."""
-        cdef Tracer t = self.tracer
-        self.rows[id] = t.add(self.traced_as, t.number_names((name,)), call, -1, kind | RAN, self.row_after,
-                              self.line_here(), self.clock)
-        t.rows[self.rows[id]].waited = t.rows[self.rows[id]].queued = 0
+        cdef Site site
+        site.line = self.line_here()
+        site.run = self.traced_as
+        site.name = self.tracer.number_names((name,))
+        site.sources = 0
+        site.kind = kind | RAN
+        self.rows[id] = add_rows(self.tracer, &site, call, -1, self.row_after, self.clock, 1)
         return 0
 
     cdef uint16_t line_here(self) except? 0xFFFF:
         """Where the workflow's code is; 0 if it does not run."""
-        return self.tracer.line_of(PyEval_GetFrame()) if self.in_code else 0
+        return self.tracer.line_here() if self.in_code else 0
 
-    cdef int push_once(self) except -1:
-        """The sources of a row, each once though it may be among the arguments several times."""
-        cdef Py_ssize_t i
-        for source in sorted({self.met.v[i] for i in range(self.met.n)}):
-            push(&self.tracer.sources, source)
-        return 0
+    cdef int32_t push_met(self) except -1:
+        """What a row depends on, each once though it may be among the arguments several times; how many."""
+        cdef Py_ssize_t i, n = self.met.n, had = self.tracer.sources.n
+        cdef int32_t *met = self.met.v
+        self.met.n = 0
+        for i in range(1, n):
+            if met[i] <= met[i - 1]:
+                qsort(met, n, sizeof(int32_t), by_number)
+                break
+        for i in range(n):
+            if i == 0 or met[i] != met[i - 1]:
+                push(&self.tracer.sources, met[i])
+        return <int32_t>(self.tracer.sources.n - had)
 
     cdef int trace_met(self, int32_t id) except -1:
         if self.rows[id] != -1:
             push(&self.met, self.rows[id])
         return 0
 
+    cdef int met_all(self, Map m) except -1:
+        cdef Py_ssize_t at = 0, i, left
+        cdef int32_t row
+        while at < m.drawn:
+            left = m.drawn - at
+            row = m.row_of(at, &left)
+            for i in range(left):
+                push(&self.met, row + <int32_t>i)
+            at += left
+        return 0
+
     cdef int trace_wait(self, int32_t id) except -1:
         cdef Node *n = &self.nodes[id]
-        cdef Tracer t = self.tracer
         if n.dep >= 0:
             name = self.names[n.dep]
         elif self.rows[id] >= 0:
-            name = t.names[t.rows[self.rows[id]].name]
+            name = self.tracer.name_of(self.rows[id])
         else:
             name = KIND_NAMES[n.kind]
-        self.waits_for = t.wait_at(name, self.line_here())
+        self.waits_for = self.tracer.wait_at(name, self.line_here())
         self.waits_for.begin(self.open <= 1, self.clock)
         return 0
 
-    cdef int trace_end(self, int32_t row, object value, bint failed) except -1:
-        if row >= 0:
-            self.row_ended = row
-            self.tracer.end(row, value, failed, self.clock)
+    cdef int trace_end(self, int32_t id, object value, bint failed) except -1:
+        """The node is known. Of what no worker runs this is when it ended."""
+        cdef int32_t row = self.rows[id]
+        if row < 0:
+            return 0
+        self.trace_value(row, value, failed)
+        if self.nodes[id].kind != TASK or self.has_children and self.lanes[self.nodes[id].dep] == 1:
+            self.tracer.end(row, self.clock)
+        return 0
+
+    cdef int trace_failed_call(self, int32_t id) except -1:
+        """The call failed with one of its arguments. It did not end: no code has gone on by it."""
+        self.tracer.fail(self.rows[id], <object>self.nodes[id].payload)
+        if self.lanes[self.nodes[id].dep] == 1:
+            self.tracer.end(self.rows[id], self.clock)
+        return 0
+
+    cdef int trace_value(self, int32_t row, object value, bint failed) except -1:
+        self.row_ended = row
+        if failed:
+            return self.tracer.fail(row, value)
+        note_completed(self.tracer, row, 1)
+        return self.show_value(row, value) if row < SHOWN else 0
+
+    cdef int trace_values(self, Map m, Py_ssize_t member, list values, Py_ssize_t n) except -1:
+        """Members from `member` on have come to the first `n` values."""
+        cdef Py_ssize_t at = 0, i, left
+        cdef int32_t row
+        while at < n:
+            left = n - at
+            row = m.row_of(member + at, &left)
+            note_completed(self.tracer, row, left)
+            for i in range(min(left, SHOWN - row)):
+                self.show_value(row + <int32_t>i, values[at + i])
+            self.row_ended = row + <int32_t>left - 1
+            at += left
+        return 0
+
+    cdef int show_value(self, int32_t row, object value) except -1:
+        if isinstance(value, Unopened):
+            self.tracer.values[row] = "large"
+        else:
+            self.tracer.values[row] = repr(value) if is_atom(value) else type(value).__name__
         return 0
 
     def traced_row(self, int32_t node):
@@ -1341,7 +1268,7 @@ cdef class Run:
         self.nodes[id].payload = <PyObject *>payload
         self.count_finish(id, failed)
         if self.tracer is not None:
-            self.trace_end(self.rows[id], payload, failed)
+            self.trace_end(id, payload, failed)
         self.nodes[id].holds += 1
         self.heap_push(id)
         Py_XDECREF(old)
@@ -1449,12 +1376,12 @@ cdef class Run:
 
     cdef int make_ready(self, int32_t id) except -1:
         self.move(id, ON_KNOWN)
-        if self.tracer is not None and self.rows[id] >= 0:
-            self.tracer.rows[self.rows[id]].started = self.clock
         if self.nodes[id].flags & SHIPPED:
             self.move(id, ON_TAKE)
             self.sent += 1
             return 0
+        if self.tracer is not None and self.rows[id] >= 0:          # else it is being asked for
+            self.tracer.know(self.rows[id], self.clock)
         self.outbox.enqueue(self, id, self.lanes[self.nodes[id].dep])
         return 0
 
@@ -2021,11 +1948,7 @@ cdef class Run:
                 if w.objects:
                     flags |= HAS_OBJECTS
                 id = self.create(TASK, dep, call, index)
-                if self.tracer is not None:
-                    self.rows[id] = self.trace_call(dep, call, index)
                 if w.failed >= 0:
-                    if self.tracer is not None:
-                        self.tracer.end(self.rows[id], <object>self.nodes[w.failed].payload, True, self.clock)
                     self.move(id, ON_FAIL)
                     self.set_payload(id, <object>self.nodes[w.failed].payload, 0)
                     self.stamp(id)
@@ -2040,8 +1963,10 @@ cdef class Run:
                         self.make_ready(id)
             finally:
                 discard(&w.pending)
-        if self.tracer is not None and self.rows[id] == -1:
-            self.rows[id] = self.trace_call(dep, call, index)
+        if self.tracer is not None:
+            self.rows[id] = self.trace_call(dep, call, index, self.nodes[id].state == WAITING)
+            if self.nodes[id].state == FAILED:
+                self.trace_failed_call(id)
         self.tally[dep].asked += 1
         self.open += 1
         if self.lines is not None:
@@ -2310,8 +2235,7 @@ cdef class Run:
             raise UsageError(f"{x!r} belongs to another run: pass its values instead")
         x.size()
         if self.tracer is not None and w.copying:
-            for i in range(m.rows.n):
-                push(&self.met, m.rows.v[i])
+            self.met_all(m)
         if m.first_failed >= 0 and (w.failed < 0 or self.nodes[m.first_failed].finished
                                     < self.nodes[w.failed].finished):
             w.failed = m.first_failed
@@ -2585,9 +2509,8 @@ cdef class Run:
 
     cdef int extend_map(self, Map m, items) except -1:
         """More members, from their inputs."""
-        cdef Py_ssize_t i, j, n = len(items), compact = 0
+        cdef Py_ssize_t i, j, first, n = len(items), compact = 0
         cdef Chunk chunk = Chunk.__new__(Chunk)
-        cdef int32_t row
         cdef bint numbers = type(items) is range
         cdef bint listed = type(items) is list
         cdef bint here = self.lanes[m.dep] == 0
@@ -2621,19 +2544,14 @@ cdef class Run:
                     break
             if self.n_created > 0xFFFFFFFF - (j - i):
                 raise UsageError("a run can have 4,294,967,295 tasks: restart it with what is left")
+            first = i
             while i < j:
                 self.n_created += 1
                 self.append_member(m, self.n_created)
-                if self.tracer is not None:
-                    if self.met.n or not here:
-                        row = self.trace_call(m.dep, m.call, <int32_t>m.drawn - 1)
-                        self.tracer.rows[row].line = m.line
-                    else:
-                        row = self.tracer.add(self.traced_as, self.names_from + m.dep, m.call,
-                                              <int32_t>m.drawn - 1, 0, self.row_after, m.line, self.clock)
-                    push(&m.rows, row)
                 compact += 1
                 i += 1
+            if self.tracer is not None:
+                self.trace_members(m, i - first)
         chunk.count = m.drawn - chunk.first
         self.tell_listeners(m, chunk.count)
         if compact:
@@ -2678,11 +2596,11 @@ cdef class Run:
                     return True
             finally:
                 discard(&w.pending)
+        self.map_line = m.line
         id = self.ask(m.dep, m.call, <int32_t>index, args, None)
         self.append_member(m, self.nodes[id].created)
         if self.tracer is not None:
-            push(&m.rows, self.rows[id])
-            self.tracer.rows[self.rows[id]].line = m.line
+            m.note_rows(index, self.rows[id])
         if chunk.holes is None:
             chunk.holes = set()
         chunk.holes.add(i)
@@ -2717,7 +2635,7 @@ cdef class Run:
         id = self.create(TASK, m.dep, m.call, <int32_t>i)
         self.n_created -= 1                             # it was counted when it was drawn
         if self.tracer is not None:
-            self.rows[id] = m.rows.v[i]
+            self.rows[id] = m.row_of(i)
         if m.at(i) == NULL:
             self.nodes[id].created = m.marks[i - m.origin]
             self.nodes[id].state = READY if i >= m.taken else SENT
@@ -2906,12 +2824,7 @@ cdef class Run:
         if not n:
             return 0
         if self.tracer is not None:
-            for i in range(n):
-                if m.rows.v[member + i] < SHOWN:
-                    self.trace_end(m.rows.v[member + i], values[i], False)
-                else:
-                    self.tracer.rows[m.rows.v[member + i]].outcome = 1
-            self.row_ended = m.rows.v[member + n - 1]
+            self.trace_values(m, member, values, n)
         memcpy(m.values + at, items, n * sizeof(PyObject *))
         memmove(items, items + n, (len(values) - n) * sizeof(PyObject *))
         set_size(values, len(values) - n)
@@ -2935,7 +2848,7 @@ cdef class Run:
         self.open -= 1
         self.n_finished += 1
         if self.tracer is not None:
-            self.trace_end(m.rows.v[i], value, failed)
+            self.trace_value(m.row_of(i), value, failed)
         m.keep(i, value, self.n_finished)
         if failed:
             self.tally[m.dep].failed += 1
@@ -3194,7 +3107,7 @@ cdef class Run:
             self.nodes[id].payload = <PyObject *>value
             self.count_finish(id, failed)
             if self.tracer is not None:
-                self.trace_end(self.rows[id], value, failed)
+                self.trace_end(id, value, failed)
             self.stamp(id)
             self.free_if_unused(id)
             Py_XDECREF(old)
@@ -3447,6 +3360,11 @@ cdef inline bint is_simple(tuple row):
     return True
 
 
+cdef int by_number(const void *a, const void *b) noexcept nogil:
+    cdef int32_t x = (<const int32_t *>a)[0], y = (<const int32_t *>b)[0]
+    return (x > y) - (x < y)
+
+
 cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
     w.copying = copying
     w.objects = w.opening = False
@@ -3459,257 +3377,6 @@ cdef void start_walk(Walk *w, bint copying, int deepest) noexcept:
 # ---------------------------------------------------------------- from runs to drivers
 
 cdef double NAN = float("nan")
-cdef dict COLUMN_SIZES = {
-    "name": 4, "call": 4, "index": 4, "run": 4, "after": 4, "worker": 2, "attempts": 2, "line": 2,
-    "taken": 2, "made": 2, "kind": 1, "outcome": 1, "started": 8, "ended": 8, "waited": 4, "queued": 4}
-cdef dict OUTCOMES = {"failed": 2, "timed out": 3, "cancelled": 4, "worker died": 5}
-cdef Py_ssize_t SHOWN = 500      # of so many tasks the values are kept in short: more are drawn by groups
-cdef Py_ssize_t TOLD = 1000      # of so many failures the message, and of so many tasks earlier attempts:
-cdef Py_ssize_t TOLD_ATTEMPTS = 20       # the first of each
-
-
-@cython.final
-cdef class _Waits:
-    """How often and how long code waited at one line for tasks of one name."""
-    cdef readonly str name
-    cdef readonly uint16_t line          # as in `Row`
-    cdef readonly Py_ssize_t times
-    cdef readonly Py_ssize_t alone       # so often nothing else was under way meanwhile
-    cdef readonly double seconds
-    cdef double began
-
-    cdef int begin(self, bint alone, double clock) noexcept:
-        self.times += 1
-        self.alone += alone
-        self.began = clock
-        return 0
-
-    cdef int end(self, double clock) noexcept:
-        self.seconds += clock - self.began
-        return 0
-
-
-@cython.final
-cdef class Tracer:
-    """What all runs of a driver tell, in flat rows; `flowy.trace` has the form that people read."""
-    cdef Row *rows
-    cdef Py_ssize_t n, cap
-    cdef Ints first                      # of each row: where its sources begin
-    cdef Ints sources                    # rows, or aliases
-    cdef readonly list names
-    cdef dict known_names                # names of a run -> where they begin
-    cdef readonly list runs              # (id, name, row of the task that it is)
-    cdef readonly list aliases           # of results that stand for others: the rows, None while not known
-    cdef readonly dict errors
-    cdef readonly dict values
-    cdef readonly dict earlier           # row -> its attempts before the last: (worker, sent, started, ended,
-                                         # outcome, error) of each, NaN for what is not known
-    cdef readonly list places            # "file:line", from number 1 on
-    cdef dict known_places               # (file, line) -> its number
-    cdef dict waits                      # (name, line) -> _Waits
-    cdef dict workers
-    cdef Place *at_hand                  # by a hash of where in which code
-    cdef dict codes                      # by address: keeps those alive that `at_hand` has
-
-    def __cinit__(self):
-        self.at_hand = <Place *>calloc(PLACES, sizeof(Place))
-        if self.at_hand == NULL:
-            raise MemoryError()
-        self.earlier = {}
-        self.places = []
-        self.known_places = {}
-        self.waits = {}
-        self.codes = {}
-        self.names = []
-        self.known_names = {}
-        self.runs = []
-        self.aliases = []
-        self.errors = {}
-        self.values = {}
-        self.workers = {}
-
-    def __dealloc__(self):
-        dispose(self.rows, self.cap * sizeof(Row))
-        discard(&self.first)
-        discard(&self.sources)
-        free(self.at_hand)
-
-    def __len__(self):
-        return self.n
-
-    def add_run(self, id, name, int32_t parent):
-        """A run begins; returns its number."""
-        self.runs.append((id, name, parent))
-        return len(self.runs) - 1
-
-    cdef int32_t number_names(self, tuple names) except -1:
-        at = self.known_names.get(names)
-        if at is None:
-            at = self.known_names[names] = len(self.names)
-            self.names.extend(names)
-        return at
-
-    cdef int16_t number_worker(self, int64_t id) except -1:
-        number = self.workers.get(id)
-        if number is None:
-            number = self.workers[id] = min(len(self.workers) + 1, 32767)
-        return number
-
-    cdef uint16_t line_of(self, PyFrameObject *frame) except? 0xFFFF:
-        """The line of the user's code that a frame is at, or is called from."""
-        cdef PyObject *code
-        cdef int at
-        cdef Place *place
-        if frame == NULL:
-            return 0
-        code = <PyObject *>PyFrame_GetCode(frame)
-        Py_DECREF(<object>code)                         # the frame has it
-        at = place_of(frame)
-        place = &self.at_hand[(<size_t>code // 64 ^ <size_t>at * 31) % PLACES]
-        if place.code == code and place.at == at:
-            return place.line
-        user = <object>frame
-        while user is not None and user.f_globals.get("__name__", "").startswith("flowy."):
-            user = user.f_back
-        if user is None:
-            return 0
-        where = user.f_code.co_filename, user.f_lineno
-        number = self.known_places.get(where)
-        if number is None:
-            number = self.known_places[where] = min(len(self.places) + 1, 0xFFFE)
-            if number == len(self.places) + 1:
-                self.places.append(f"{where[0]}:{where[1]}")
-        if <PyObject *>user == <PyObject *>frame:       # else it depends on who calls that one
-            self.codes[<size_t>code] = user.f_code
-            place.code, place.at, place.line = code, at, number
-        return number
-
-    cdef _Waits wait_at(self, str name, uint16_t line):
-        cdef _Waits w = self.waits.get((name, line))
-        if w is None:
-            w = self.waits[name, line] = _Waits.__new__(_Waits)
-            w.name, w.line = name, line
-        return w
-
-    def waited(self):
-        """(name, line, times, alone, seconds) of all waits."""
-        return [(w.name, w.line, w.times, w.alone, w.seconds) for w in self.waits.values()]
-
-    cdef int keep_attempt(self, int32_t row, str outcome, str error, double sent, double now) except -1:
-        """Another attempt follows: note what became of this one."""
-        cdef Row *r = &self.rows[row]
-        cdef bint ran = r.kind & RAN
-        kept = self.earlier.get(row, ())
-        if len(self.earlier) < TOLD and len(kept) < TOLD_ATTEMPTS:
-            began = r.started - r.queued if ran else sent
-            one = (r.worker if ran else 0, began, r.started if ran else sent, r.ended if ran else now, outcome,
-                   error)
-            self.earlier[row] = (*kept, one)
-        r.kind &= ~RAN
-        r.started = now
-        r.ended = NAN
-        r.worker = 0
-        return 0
-
-    cdef int32_t alias(self) except 0:
-        self.aliases.append(None)
-        return -1 - <int32_t>len(self.aliases)
-
-    cdef int resolve(self, int32_t alias, rows) except -1:
-        if alias <= -2:
-            self.aliases[-2 - alias] = tuple(rows)
-        return 0
-
-    cdef int32_t add(self, int32_t run, int32_t name, int32_t call, int32_t index, uint8_t kind,
-                     int32_t after, uint16_t line, double clock) except -1:
-        cdef Row *r
-        if self.n == self.cap:
-            grow(<void **>&self.rows, &self.cap, self.cap + (self.cap >> 1) + 64, sizeof(Row))
-        push(&self.first, <int32_t>self.sources.n)
-        r = &self.rows[self.n]
-        r.started = clock
-        r.ended = NAN
-        r.waited = r.queued = NAN
-        r.name = name
-        r.call = call
-        r.index = index
-        r.run = run
-        r.after = after
-        r.worker = 0
-        r.attempts = 1
-        r.line = line
-        r.taken = r.made = 0
-        r.kind = kind
-        r.outcome = 0
-        self.n += 1
-        return <int32_t>self.n - 1
-
-    cdef int ran(self, int32_t row, int16_t worker, double sent, double started, double ended,
-                 uint16_t taken, uint16_t made) noexcept:
-        cdef Row *r = &self.rows[row]
-        cdef double ready = r.started - r.queued - r.waited if r.kind & RAN else r.started
-        r.waited = <float>(sent - ready)
-        r.queued = <float>(started - sent)
-        r.started = started
-        r.ended = ended
-        r.worker = worker
-        r.taken = taken
-        r.made = made
-        r.kind |= RAN
-        return 0
-
-    cdef int end(self, int32_t row, object value, bint failed, double clock) except -1:
-        cdef Row *r = &self.rows[row]
-        r.outcome = 1
-        if failed:
-            r.outcome = OUTCOMES.get(value.kind, 2)
-            if len(self.errors) < TOLD:
-                self.errors[row] = value.story
-        elif row < SHOWN:
-            if isinstance(value, Unopened):
-                self.values[row] = "large"
-            else:
-                self.values[row] = repr(value) if is_atom(value) else type(value).__name__
-        if r.kind & ~RAN:                               # none that a worker has timed
-            r.ended = clock
-            r.waited = r.queued = 0
-            r.kind |= RAN
-        return 0
-
-    def columns(self):
-        """The rows by column, as bytes, each of the type that `flowy.trace.record.WIDTHS` has; and `first`
-        and `sources`. What has not run, or not by itself, has no times."""
-        cdef Py_ssize_t i
-        cdef Row *r
-        made = {column: bytearray(self.n * size) for column, size in COLUMN_SIZES.items()}
-        cdef int32_t *name = <int32_t *>PyByteArray_AsString(made["name"])
-        cdef int32_t *call = <int32_t *>PyByteArray_AsString(made["call"])
-        cdef int32_t *index = <int32_t *>PyByteArray_AsString(made["index"])
-        cdef int32_t *run = <int32_t *>PyByteArray_AsString(made["run"])
-        cdef int32_t *after = <int32_t *>PyByteArray_AsString(made["after"])
-        cdef int16_t *worker = <int16_t *>PyByteArray_AsString(made["worker"])
-        cdef uint16_t *attempts = <uint16_t *>PyByteArray_AsString(made["attempts"])
-        cdef uint16_t *line = <uint16_t *>PyByteArray_AsString(made["line"])
-        cdef uint16_t *taken = <uint16_t *>PyByteArray_AsString(made["taken"])
-        cdef uint16_t *bytes_made = <uint16_t *>PyByteArray_AsString(made["made"])
-        cdef uint8_t *kind = <uint8_t *>PyByteArray_AsString(made["kind"])
-        cdef uint8_t *outcome = <uint8_t *>PyByteArray_AsString(made["outcome"])
-        cdef double *started = <double *>PyByteArray_AsString(made["started"])
-        cdef double *ended = <double *>PyByteArray_AsString(made["ended"])
-        cdef float *waited = <float *>PyByteArray_AsString(made["waited"])
-        cdef float *queued = <float *>PyByteArray_AsString(made["queued"])
-        for i in range(self.n):
-            r = &self.rows[i]
-            name[i], call[i], index[i], run[i], after[i] = r.name, r.call, r.index, r.run, r.after
-            worker[i], attempts[i], kind[i], outcome[i] = r.worker, r.attempts, r.kind & ~RAN, r.outcome
-            line[i], taken[i], bytes_made[i] = r.line, r.taken, r.made
-            started[i] = r.started if r.kind & RAN else NAN
-            ended[i], waited[i], queued[i] = r.ended, r.waited, r.queued
-        push(&self.first, <int32_t>self.sources.n)
-        self.first.n -= 1
-        made["first"] = (<char *>self.first.v)[:(self.n + 1) * sizeof(int32_t)]
-        made["sources"] = (<char *>self.sources.v)[:self.sources.n * sizeof(int32_t)]
-        return made
 
 
 @cython.final
@@ -3975,7 +3642,7 @@ cdef class Outbox:
         run.move(id, ON_TAKE)
         run.sent += 1
         if run.nodes[id].flags & SINGLE:
-            batch.add(id, function, <object>run.nodes[id].payload, True)
+            batch.add(run, id, function, <object>run.nodes[id].payload, True)
             self.hand_over(run, id)
             return 0
         try:
@@ -3991,9 +3658,9 @@ cdef class Outbox:
         if run.nodes[id].flags & HAS_OBJECTS:
             batch.objects.append(batch.ids.n)
         if kwargs is None and len(<tuple>args) == 1:
-            batch.add(id, function, (<tuple>args)[0], True)
+            batch.add(run, id, function, (<tuple>args)[0], True)
         else:
-            batch.add(id, function, args, False)
+            batch.add(run, id, function, args, False)
         self.hand_over(run, id)
         return 0
 
@@ -4054,7 +3721,7 @@ cdef class Batch:
     cdef readonly list objects       # positions whose arguments hold mutable or unknown objects
     cdef readonly Py_ssize_t done    # outcomes received
     cdef bint traced
-    cdef Ints rows                   # if traced: of each task
+    cdef Ints rows                   # if traced: of each task; of members only where `list_rows` was needed
 
     cdef int start(self) except -1:
         self.runs = []
@@ -4074,7 +3741,7 @@ cdef class Batch:
     def __len__(self):
         return self.ids.n + self.members
 
-    cdef int add(self, int32_t id, function, call, bint single) except -1:
+    cdef int add(self, Run run, int32_t id, function, call, bint single) except -1:
         """One more task; `call` are its positional arguments, or if `single` all that it has."""
         if self.flat and not single:
             self.unfold()
@@ -4088,7 +3755,7 @@ cdef class Batch:
         self.calls.append((call,) if single and not self.flat else call)
         push(&self.ids, id)
         if self.traced:
-            push(&self.rows, (<Run>self.runs[len(self.runs) - 1]).rows[id])
+            push(&self.rows, run.rows[id])
         return 0
 
     cdef int begin(self, Run run) except -1:
@@ -4143,7 +3810,7 @@ cdef class Batch:
         while self.apart.n < self.ids.n:
             push(&self.apart, 0)
         push(&self.apart, apart)
-        self.add(id, function, made, False)
+        self.add(run, id, function, made, False)
         self.linked = True
         run.nodes[id].flags |= SHIPPED
         run.nodes[id].holds += 1                         # until its outcome is there
@@ -4302,23 +3969,18 @@ cdef class Batch:
         before failed: `sent` and `time` are when it went and what time it is."""
         cdef Run run = self.run_of(i)
         if self.traced:
-            if failure is not None:
-                run.tracer.keep_attempt(self.row_of(i), failure.kind, failure.story, sent, time)
-            run.tracer.rows[self.row_of(i)].attempts = <uint16_t>(number + 1)
+            run.tracer.tell_turn(self.row_of(i), number, failure, sent, time)
         if not run.closed and self.map is None:
             run.nodes[self.ids.v[i]].attempt = number
 
     cdef int32_t row_of(self, Py_ssize_t i) noexcept:
-        return self.rows.v[i] if self.map is None else self.map.rows.v[self.member + i]
+        return self.rows.v[i] if self.map is None else self.map.row_of(self.member + i)
 
     def stopped(self, Py_ssize_t i, double sent, double ended):
         """Tell the trace of a task that did not come back: it ran from when it was sent, as far as is known."""
         cdef Run run = self.run_of(i)
-        cdef Row *r
         if self.traced:
-            r = &run.tracer.rows[self.row_of(i)]
-            if not r.kind & RAN:
-                run.tracer.ran(self.row_of(i), 0, sent, sent, ended, 0, 0)
+            run.tracer.tell_stop(self.row_of(i), sent, ended)
 
     def ran(self, Py_ssize_t first, bytes times, double sent, double taken=0.0, double made=0.0):
         """Tell the trace when tasks ran, from position `first` on, and who ran them.
@@ -4326,21 +3988,24 @@ cdef class Batch:
         `times` is as `_loop.run_calls` gives it; `taken` and `made` are the bytes of the arguments and of
         the value of each, on average. Only for batches of an outbox with a tracer.
         """
-        cdef char *data = <char *>times
-        cdef double began = (<double *>data)[0]
-        cdef double at = 0.0             # since then: added to the time of day short tasks would vanish
-        cdef float *took = <float *>(data + 16)
-        cdef Py_ssize_t i, n = min((len(times) - 16) // 4, len(self) - first)
-        cdef Tracer t
-        cdef int16_t worker
-        cdef uint16_t taken16 = rounded(<uint64_t>taken), made16 = rounded(<uint64_t>made)
+        cdef Py_ssize_t n = len(self) - first, left = n
+        cdef int32_t row = -1
         if not self.traced or n <= 0:
             return
-        t = self.run_of(first).tracer
-        worker = t.number_worker((<int64_t *>(data + 8))[0])
-        for i in range(n):
-            t.ran(self.row_of(first + i), worker, sent, began + at, began + (at + took[i]), taken16, made16)
-            at += took[i]
+        if self.map is not None:
+            row = self.map.row_of(self.member + first, &left)
+            if left < n:
+                self.list_rows()
+        self.run_of(first).tracer.tell_trip(row, self.rows.v + first if self.rows.n else NULL, n, times, sent,
+                                            taken, made)
+
+    cdef int list_rows(self) except -1:
+        """The rows of members, where they are not one after the other."""
+        cdef Py_ssize_t i
+        if not self.rows.n:
+            for i in range(self.members):
+                push(&self.rows, self.map.row_of(self.member + i))
+        return 0
 
     def drop_call(self, Py_ssize_t i):
         """The arguments of the task are needed no more."""

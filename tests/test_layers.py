@@ -26,7 +26,7 @@ LAYERS = {
     for layer, modules in enumerate(
         (
             "_record errors events",
-            "_sched _loop _lifeline _swallowed _replay serialization",
+            "_vectors _sched _trace _loop _lifeline _swallowed _replay serialization",
             "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
@@ -107,8 +107,8 @@ def module_name(path: Path, package: Path) -> str:
 
 
 def modules_of(package: Path) -> dict[str, Path]:
-    paths = [path for suffix in ("py", "pyx") for path in sorted(package.rglob(f"*.{suffix}"))]
-    return {module_name(path, package): path for path in paths}
+    paths = [path for suffix in ("pxd", "py", "pyx") for path in sorted(package.rglob(f"*.{suffix}"))]
+    return {module_name(path, package): path for path in paths}  # a `.pxd` where it stands alone
 
 
 def cython_trees(text: str) -> tuple[list[ast.AST], list[str]]:
@@ -149,7 +149,10 @@ def imported(trees: list[ast.AST], name: str, path: Path) -> Iterator[tuple[str,
 
 def read(name: str, path: Path, modules: dict[str, Path]) -> Source:
     text = path.read_text()
-    if path.suffix == ".pyx":
+    if path.suffix in (".pyx", ".pxd"):
+        beside = path.with_suffix(".pxd")
+        if beside != path and beside.exists():
+            text += "\n" + beside.read_text()
         trees, names = cython_trees(text)
     else:
         trees = [ast.parse(text)]
@@ -224,6 +227,7 @@ def test_the_sources_are_found() -> None:
         ("_sched.pyx", "from flowy.config cimport (\n    a,\n    b)", "_sched (L1) imports config"),
         ("_sched.pyx", "import os\ncdef int f():\n    return os.fork()", "_sched uses os.fork"),
         ("_sched.pyx", "cimport cython, time\n", "_sched uses time"),
+        ("_sched.pxd", "from flowy.config cimport a\n", "_sched (L1) imports config"),
         ("results.py", "from datetime import datetime as d\nd.now()", "uses datetime.datetime.now"),
         ("results.py", "import datetime\ndatetime.date.today()", "uses datetime.date.today"),
         ("local/cpus.py", "import multiprocessing.connection", "local.cpus uses multiprocessing"),

@@ -112,11 +112,11 @@ def test_an_installed_flowy_runs_the_example(kind: str, dists: dict[str, Path], 
 
 def test_the_wheel_holds_the_package_and_nothing_else(dists: dict[str, Path]) -> None:
     names = set(zipfile.ZipFile(dists["wheel"]).namelist())
-    compiled = ("_sched", "_loop", "_lifeline", "_swallowed", "_replay")
+    compiled = ("_sched", "_trace", "_loop", "_lifeline", "_swallowed", "_replay")
     for name in compiled:
         assert {f"flowy/{name}.pyi", f"flowy/{name}.pyx"} <= names
         assert len([each for each in names if each.startswith(f"flowy/{name}.c")]) == 1
-    assert "flowy/py.typed" in names
+    assert {"flowy/py.typed", "flowy/_trace.pxd", "flowy/_vectors.pxd"} <= names
     assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("flowy/**/*.py")} <= names
     parts = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("flowy/trace/page/*.*")}
     assert {part for part in parts if part.endswith((".html", ".css", ".js"))} <= names
@@ -128,6 +128,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(dists: dict[str, Path]) ->
 def test_the_sdist_holds_what_make_test_needs(dists: dict[str, Path]) -> None:
     with tarfile.open(dists["sdist"]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"Makefile", "setup.py", "flowy/_sched.pyx", "flowy/_sched.pyi", "LICENSE"} <= names
+    assert {"Makefile", "setup.py", "LICENSE"} <= names
+    assert {"flowy/_sched.pyx", "flowy/_sched.pyi", "flowy/_trace.pxd", "flowy/_vectors.pxd"} <= names
     assert {f"tests/{path.name}" for path in ROOT.glob("tests/*.py")} <= names
     assert not [name for name in names if name.endswith((".so", ".c", ".pyc"))]

@@ -6,6 +6,7 @@ what is made of one.
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from oracle import Oracle, answer, nodes_in
 
 import flowy
 from flowy import LocalWorkflow, Retry, UsageError
+from flowy._sched import Outbox, Run
+from flowy._trace import Tracer
+from flowy.local.tracing import take
 from flowy.trace import Trace
 
 
@@ -78,7 +82,8 @@ def check(trace: Trace) -> None:
         assert -1 <= task.after < task.number
         if task.outcome == "completed" and task.kind == "activity":
             assert task.ready <= task.sent + 1e-3
-            assert task.sent <= task.started + 1e-3 <= task.ended + 2e-3
+            assert task.sent <= task.started + 1e-3
+            assert task.started <= task.ended
             assert task.worker > 0
             for source in task.depends_on:
                 if trace[source].outcome == "completed":
@@ -442,6 +447,138 @@ def test_what_tracing_takes() -> None:
     assert len(trace) == 2000
     assert trace.nbytes <= 64 * len(trace) + 64
     assert {task.line for task in trace} == {trace[0].line} != {""}
+
+
+def in_turn(f: Any, g: Any) -> Any:
+    return [f(i) + 0 for i in range(N)]
+
+
+def by_turns(f: Any, g: Any) -> Any:
+    return [(f(i), g(i)) for i in range(N)]
+
+
+def chain(f: Any, g: Any) -> Any:
+    x = 0
+    for _ in range(N):
+        x = f(x)
+    return x
+
+
+def stream(f: Any, g: Any) -> Any:
+    return [g(x) for x in flowy.map(f, iter(range(N)), window=3)]
+
+
+N = 600
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("code", [in_turn, by_turns, chain, stream])
+def test_what_the_notes_take_while_a_run_goes(code: Any, executor: str) -> None:
+    """At most 64 bytes a task too, in whichever order tasks are asked for and come back."""
+
+    class Made(Workflow):
+        def __call__(self) -> Any:
+            return code(self.f, self.g)
+
+    w = LocalWorkflow(Made, 2, executor=executor)
+    w.conf_activity("f", add)
+    w.conf_activity("g", add)
+    with w:
+        run = w.start(_trace="t.json")
+        run.result(60)
+    assert run._tracer is not None
+    assert N <= len(run._tracer) <= 2 * N
+    assert 0 < run._tracer.nbytes <= 64 * len(run._tracer) + 64
+
+
+def test_calls_of_one_place_are_one_note() -> None:
+    """Tasks that differ by their numbers only take a byte each, as single calls and in maps."""
+    tracer = Tracer()
+    outbox = Outbox()
+    outbox.tracer = tracer
+
+    def code(f: Any) -> Any:
+        return [f(i) for i in range(N)], flowy.map(f, range(N))
+
+    started = Run(lambda f: lambda: code(f), ["f"], outbox)
+    started.traced_as = tracer.add_run("", "code", -1)
+    started.start(1.0)
+    assert len(tracer) == 2 * N
+    assert tracer.nbytes <= 2 * N + 200
+    keys = [task.key for task in take(tracer, 1)]
+    assert keys == [f"f-{i}-0" for i in range(N)] + [f"f-{N}.{i}-0" for i in range(N)]
+    started.close()
+
+
+def test_a_chain_that_travels_whole_has_the_times_of_each() -> None:
+    w = LocalWorkflow(lambda f: lambda: chain(f, f), 1)
+    w.conf_activity("f", add)
+    with w:
+        run(w)  # from now on it is known how short they are
+        run(w)
+    trace = w.trace
+    assert trace is not None
+    check(trace)
+    for before, task in itertools.pairwise(trace):
+        assert before.ended <= task.started + 1e-6
+        assert task.ready <= task.sent
+    together = [task for task in trace if task.sent == trace[N - 1].sent]
+    assert len(together) > 1, "none went along"
+    assert sum(task.seconds for task in trace) <= trace.seconds
+
+
+def test_members_are_in_the_order_in_which_they_were_drawn() -> None:
+    """A lazy map with calls between its members, some of which wait for others."""
+
+    def code(f: Any, g: Any) -> Any:
+        first = f(0)
+        lazy = flowy.map(f, iter([1, first, 3, [4], 5, first]), window=2)
+        return g([g(x) for x in lazy]), g(lazy)
+
+    trace = traced(code)
+    order = [task.key for task in trace]
+    assert order.index("f-1.0-0") < order.index("g-0-0") < order.index("f-1.5-0"), "drawn as it went"
+    found = graph(trace)
+    assert found["f-1.1-0"] == found["f-1.5-0"] == {"f-0-0"}
+    assert found["f-1.0-0"] == found["f-1.3-0"] == set()
+    members = [task for task in trace if task.key.startswith("f-1.")]
+    assert [task.key for task in members] == [f"f-1.{i}-0" for i in range(6)]
+    assert {task.outcome for task in trace} == {"completed"}
+    assert [found[f"g-{i}-0"] for i in range(6)] == [{f"f-1.{i}-0"} for i in range(6)]
+    assert found["g-7-0"] == {task.key for task in members}
+
+
+def test_to_look_at_notes_changes_none(tmp_path: Path) -> None:
+    def sometimes(x: int) -> int:
+        if not (tmp_path / str(x)).exists():
+            (tmp_path / str(x)).touch()
+            raise ValueError(x)
+        return x
+
+    w = LocalWorkflow(lambda f: lambda: [f(i) for i in range(5)], executor="inline")
+    w.conf_activity("f", sometimes, retry=Retry(attempts=2, delay=0))
+    handle = w.start(_trace="t.json")
+    handle.result(20)
+    before, again = handle.trace, handle.trace
+    assert before is not None
+    assert before == again
+    assert [len(task.earlier) for task in before] == [1] * 5
+    assert [task.outcome for task in before] == ["completed"] * 5
+
+
+def test_a_sub_workflow_that_never_began_took_no_time() -> None:
+    def fails(x: int) -> int:
+        raise ValueError(x)
+
+    inner = LocalWorkflow(lambda: lambda x: x)
+    w = LocalWorkflow(lambda f, sub: lambda: flowy.wait(sub(f(1))), executor="inline")
+    w.conf_activity("f", fails)
+    w.conf_workflow("sub", inner)
+    with pytest.raises(flowy.TaskError):
+        run(w)
+    assert w.trace is not None
+    _, sub = w.trace
+    assert (sub.kind, sub.outcome, sub.seconds) == ("workflow", "failed", 0.0)
 
 
 @given(program=p.programs(p.Grammar(orders=False, fails=False)))

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from flowy import _sched, events, serialization
+from flowy import _sched, _trace, events, serialization
 from flowy._sched import Batch, Outbox
 from flowy.config import Plan, describe
 from flowy.errors import CancelRequested, Failure, UsageError
@@ -159,7 +159,7 @@ class Driver:
         batching: Batching,
         *,
         patient: bool = False,
-        tracer: _sched.Tracer | None = None,
+        tracer: _trace.Tracer | None = None,
         watch: Watch | None = None,
     ) -> None:
         self.mailbox = Mailbox()

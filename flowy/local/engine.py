@@ -20,7 +20,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from flowy import _sched, events
+from flowy import _trace, events
 from flowy._record import Record
 from flowy.config import (
     Factory,
@@ -84,7 +84,7 @@ class Asked(Record):
     wait: bool
     path: str | os.PathLike[str] | None
     """Where its picture goes; None with a tracer: to be opened."""
-    tracer: _sched.Tracer | None
+    tracer: _trace.Tracer | None
     progress: ProgressChoice
 
     @classmethod
@@ -103,7 +103,7 @@ class Asked(Record):
             if not isinstance(path, (str, os.PathLike)):
                 raise UsageError(f"_trace is True or the name of a file, not {path!r}")
             pictures.check_target(path)
-        return cls(wait, path, _sched.Tracer(), progress)
+        return cls(wait, path, _trace.Tracer(), progress)
 
 
 class LocalWorkflow:
@@ -173,7 +173,7 @@ class LocalWorkflow:
         self._executor: Executor | None = None
         self._users = 0
         self._batching = Batching()
-        self._traced: tuple[_sched.Tracer, int] | None = None
+        self._traced: tuple[_trace.Tracer, int] | None = None
         self._trace: Trace | None = None
 
     def __repr__(self) -> str:
@@ -591,7 +591,7 @@ class Run:
         self._began = time.monotonic()
         self._workers = 0
         self._usage: Usage | None = None
-        self._tracer: _sched.Tracer | None = None
+        self._tracer: _trace.Tracer | None = None
 
     def __repr__(self) -> str:
         return f"<Run {self.id}, {self.status}>"
@@ -690,7 +690,7 @@ class Run:
     # what the thread of the run tells
 
     def _begin(
-        self, driver: Driver, execution: Execution, workers: int, tracer: _sched.Tracer | None
+        self, driver: Driver, execution: Execution, workers: int, tracer: _trace.Tracer | None
     ) -> None:
         self._driver = driver
         self._tracer = tracer

@@ -2,7 +2,7 @@
 
 Owns: `take`, which turns what a `Tracer` has into the columns of a `Trace`.
 
-May not know: runs, executors. Neighbours: `_sched`, which has the rows, and `trace`.
+May not know: runs, executors. Neighbours: `_trace`, which has the rows, and `trace`.
 
 In the core a result may stand for others: that of `first` for the one that came first, that of
 `parallel_reduce` for the last call, or for all that plain functions combined. Such aliases are put in
@@ -17,7 +17,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 
-from flowy._sched import Tracer
+from flowy._trace import Tracer
 from flowy.trace import Trace
 from flowy.trace.record import WIDTHS, Attempt, Columns, Execution, Stop
 
@@ -28,12 +28,10 @@ def take(tracer: Tracer, workers: int) -> Trace:
     """The trace of what was noted so far."""
     noted = tracer.columns()
     columns = Columns()
-    for column, width in WIDTHS.items():
-        setattr(columns, column, array(width, bytes(noted[column])))
-    columns.first, columns.sources = (
-        array("i", bytes(noted["first"])),
-        array("i", bytes(noted["sources"])),
-    )
+    for column, width in {**WIDTHS, "first": "i", "sources": "i"}.items():
+        values = array(width)
+        values.frombytes(noted.pop(column))  # one copy at a time: there may be millions
+        setattr(columns, column, values)
     columns.errors, columns.values = dict(tracer.errors), dict(tracer.values)
     columns.places = list(tracer.places)
     columns.stops = [Stop(*stop) for stop in tracer.waited()]
