@@ -1580,7 +1580,8 @@ cdef class Run:
                     "plain Python that returns its value; remove `yield`, `async` and `await` from it")
             self.settle(value)
         except BaseException as error:
-            self.exception = error
+            if not self.closed:                          # else its traceback would keep the run for ever
+                self.exception = error
         self.code_done = True
 
     def start(self, double time=0.0):

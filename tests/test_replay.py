@@ -9,6 +9,7 @@ May not know: engines. The laws are in `test_property`.
 from __future__ import annotations
 
 import copy
+import gc
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 import flowy
-from flowy import events
+from flowy import _sched, events
 from flowy.errors import Failure
 from flowy.events import Complete, Schedule, TaskCompleted, TaskFailed
 
@@ -287,3 +288,24 @@ def test_a_timer_in_a_run() -> None:
             ends.append(ending.value)
     assert ends[0] == ends[1]
     assert ends[0][0] == 31.0
+
+
+def test_discarded_runs_are_freed() -> None:
+    """Deciders discard those that they have no room for, one after the other."""
+
+    def factory(inc: Any) -> Body:
+        def body() -> Any:
+            return flowy.wait(inc(1))
+
+        return body
+
+    def discard(count: int) -> int:
+        for _ in range(count):
+            replay = flowy.Replay(factory, ["inc"])
+            replay.start()
+            replay.close()
+        gc.collect()
+        return sum(type(each) is _sched.Run for each in gc.get_objects())
+
+    before = discard(1)
+    assert discard(20) <= before
