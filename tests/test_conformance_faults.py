@@ -32,6 +32,8 @@ from flowy.testing import LocalSWF
 from flowy.testing.swf import Limits
 from flowy.testing.swf.client import make_client
 
+pytestmark = pytest.mark.skipif(not LONG, reason="takes minutes: FLOWY_LONG=1")
+
 FAULTS = (
     "lost_reply",
     "reset",
@@ -119,10 +121,8 @@ def voyage(fault: str, cases: list[Case], folder: Any, keep: str = "forgetful") 
 
 @pytest.fixture(scope="module", params=FAULTS)
 def voyaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Voyage:
-    """Each kind of fault for its share of the cases; `FLOWY_LONG=1`: each kind for all of them."""
+    """Each kind of fault for all cases."""
     cases = [case for case in CASES.values() if not case.why_not("faults")]
-    if not LONG:
-        cases = cases[FAULTS.index(request.param) :: len(FAULTS)]
     return voyage(request.param, cases, tmp_path_factory.mktemp("payloads"))
 
 

@@ -60,13 +60,17 @@ class Here:
         self._client.request_cancel_workflow_execution(domain=DOMAIN, workflowId=self._name)
 
     def _children(self) -> list[str]:
-        pages = self._client.get_paginator("list_open_workflow_executions").paginate(
+        """Those that are open; none if an earlier attempt, whose answer was lost, has ended them."""
+        mine = self._listed("open")
+        assert mine or self._listed("closed"), f"{self._name} has no children"
+        return mine
+
+    def _listed(self, which: str) -> list[str]:
+        pages = self._client.get_paginator(f"list_{which}_workflow_executions").paginate(
             domain=DOMAIN, startTimeFilter={"oldestDate": 0}
         )
         ids = [each["execution"]["workflowId"] for page in pages for each in page["executionInfos"]]
-        mine = [wid for wid in ids if wid.startswith(f"{self._name}-")]
-        assert mine, f"{self._name} has no open children"
-        return mine
+        return [wid for wid in ids if wid.startswith(f"{self._name}-")]
 
     def terminate_children(self) -> None:
         for wid in self._children():
