@@ -15,6 +15,9 @@ from flowy.local.batching import (
     LARGEST,
     MOST_SECONDS,
     QUEUE_BELOW,
+    REST,
+    REST_MESSAGES,
+    SHORT,
     WINDOW,
     Batching,
 )
@@ -102,6 +105,14 @@ def test_nothing_waits_behind_a_long_task_at_the_end() -> None:
 
 
 def test_tiny_tasks_may_always_wait_and_long_ones_never() -> None:
-    assert told(1e-5).depth(0, 1, WORKERS) == 2
+    assert told(1e-5).depth(0, MANY, WORKERS) == 2
     assert told(QUEUE_BELOW).depth(0, MANY, WORKERS) == 1
-    assert told(0.0).depth(0, 1, WORKERS) == 2
+    assert told(0.0).depth(0, MANY, WORKERS) == REST_MESSAGES
+
+
+def test_the_last_of_tiny_tasks_go_at_once() -> None:
+    """The driver may not come to send them later, before the workers are idle."""
+    few = int(REST / 1e-5) - 1
+    assert told(1e-5).depth(0, few, WORKERS) == REST_MESSAGES
+    assert told(1e-5).depth(0, few + 2, WORKERS) == 2
+    assert told(SHORT).depth(0, 0, WORKERS) == 1

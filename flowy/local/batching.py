@@ -27,6 +27,11 @@ QUEUE_BELOW = 0.05
 """A worker gets a second message while it works on the first only if tasks are shorter than this;"""
 SHORT = 0.001
 """and also when few tasks are left, if they are shorter than this. Seconds."""
+REST = 500e-6
+"""Tiny tasks that make less work than this in all don't wait for a worker to be done with others: while
+the workers use all CPUs, the driver may not come to send more before they are idle."""
+REST_MESSAGES = 4
+"""So many messages may be at one worker then."""
 LARGEST = 16_384
 WINDOW = 8
 """Estimates are made of so many latest replies."""
@@ -113,6 +118,8 @@ class Batching:
         known = self._of(function)
         if known is None or known.cost >= QUEUE_BELOW:
             return 1
+        if known.longest < SHORT and waiting * known.cost < REST:
+            return REST_MESSAGES
         if known.longest < SHORT or waiting * known.cost > 2 * workers * known.longest:
             return 2
         return 1
