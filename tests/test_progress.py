@@ -418,7 +418,7 @@ def test_a_run_on_a_terminal(rich: bool, tmp_path: Path) -> None:
 
 
 def test_a_failing_run_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
-    with session(tmp_path, "flow.py", "100", "fails") as program:
+    with session(tmp_path, "flow.py", "300", "fails") as program:
         program.until(is_live)
         shown = [line for line in program.end() if line]
         assert program.terminal.screen.margins is None
@@ -448,11 +448,11 @@ def test_sigterm_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     ("options", "live"), [([], True), (["--progress"], True), (["--no-progress"], False)]
 )
 def test_the_command_line_shows_it_on_a_terminal(options: list[str], live: bool, tmp_path: Path) -> None:
-    words = ["-m", "flowy", "run", *options, "flow:w", "120", "ends"]
+    words = ["-m", "flowy", "run", *options, "flow:w", "300", "ends"]
     with session(tmp_path, *words) as program:
         shown = [line for line in program.end() if line]
         assert program.process.returncode == 0
-    assert shown[-1] == "7140"
+    assert shown[-1] == "44850"
     assert any("workers" in line for line in shown) == live
     assert any(is_live(shot) for shot in program.seen) == live
 
