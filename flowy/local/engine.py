@@ -10,7 +10,6 @@ thread that runs it.
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 import threading
 import time
@@ -48,6 +47,7 @@ from flowy.local.stopping import attended
 from flowy.options import PLAIN, Options, make_options
 
 if TYPE_CHECKING:
+    import inspect
     from concurrent import futures
 
     from flowy.progress import Choice as ProgressChoice
@@ -355,6 +355,8 @@ class LocalWorkflow:
 
     def signature(self) -> inspect.Signature | None:
         """What the workflow takes as input; None where that can't be told without running it."""
+        import inspect  # here, because it takes some milliseconds to import
+
         call = vars(self._factory).get("__call__") if isinstance(self._factory, type) else None
         if call is None:
             return None
