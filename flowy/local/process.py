@@ -43,8 +43,6 @@ START_METHODS: tuple[StartMethod, ...] = ("spawn", "fork")
 DESCRIPTORS = 6
 """What a worker takes of its driver's file descriptors."""
 PIPE_BYTES = 1 << 20
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes in which `ru_maxrss` counts (getrusage(2))."""
 _F_SETPIPE_SZ = 1031
 _SCRIPT = (
     "import sys; sys.path[:] = {path!r}; "
@@ -207,20 +205,15 @@ class Worker:
         """
         with self._reaping:
             if self.status is None:
-                if self.writing >= 0 and _has_ended(self.pid):
-                    self._kill_group()
+                if self.writing >= 0 and lineage.has_ended(self.pid):
+                    lineage.end_group(self.pid)
                 self._reap()
             return self.status is not None
 
     def _reap(self) -> None:
-        try:
-            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
-        except ChildProcessError:  # somebody else has waited for it
-            self.status = 0
-        else:
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-                self.peak = usage.ru_maxrss * _RSS_UNIT
+        ended = lineage.reap(self.pid)
+        if ended is not None:
+            self.status, self.peak = ended
         if self._process is not None:
             self._process.returncode = self.status
 
@@ -262,19 +255,6 @@ class Worker:
         with self._reaping:
             if self.status is None:
                 lineage.end(self.pid)
-
-    def _kill_group(self) -> None:
-        """Nobody else's can have this number: the process is not waited for yet."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether a child has ended; it can still be waited for after that."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except (AttributeError, ChildProcessError):  # macOS before Python 3.13 has no waitid
-        return False
 
 
 def _open(turns: int) -> tuple[list[int], Page, Words]:

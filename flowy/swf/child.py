@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import socket
 import struct
 import subprocess
@@ -164,17 +163,13 @@ class Child:
     def ended(self) -> bool:
         """Whether it has ended. What it had started is ended with it."""
         if self.status is None:
-            if _is_over(self.pid):
-                _kill_group(self.pid)  # before it is reaped: its id is nobody else's yet
-            try:
-                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
-            except ChildProcessError:  # somebody else has waited for it
-                self.status = self._process.returncode = 0
-                return True
-            if not pid:
+            if lineage.has_ended(self.pid):
+                lineage.end_group(self.pid)
+            ended = lineage.reap(self.pid)
+            if ended is None:
                 return False
-            self.peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-            self.status = self._process.returncode = os.waitstatus_to_exitcode(status)
+            self.status, self.peak = ended
+            self._process.returncode = self.status
         return True
 
     def wait(self, seconds: float) -> bool:
@@ -251,16 +246,3 @@ def _memory() -> int:
     except (AttributeError, OSError):  # not Linux
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())
-
-
-def _is_over(pid: int) -> bool:
-    """Whether a child has ended and waits to be reaped; False where that can't be asked."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except (AttributeError, ChildProcessError):
-        return False
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
