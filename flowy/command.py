@@ -115,13 +115,7 @@ def find(target: str) -> LocalWorkflow:
     where, colon, name = target.rpartition(":")
     if not colon or not where or not name:
         raise UsageError(f"{target!r} names no workflow: write module:workflow, or file.py:workflow")
-    module = load(where)
-    found: Any = module
-    for part in name.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise UsageError(f"{where} has no {name!r}{_others(module)}") from None
+    found = pick(load(where), where, name, _others)
     if isinstance(found, LocalWorkflow):
         return found
     if isinstance(found, type) or not callable(found):
@@ -130,6 +124,21 @@ def find(target: str) -> LocalWorkflow:
             f"{target} is {kind}, no workflow: give a LocalWorkflow, or a function that returns one"
         )
     return _make(found, target)
+
+
+def pick(module: ModuleType, where: str, name: str, others: Callable[[ModuleType], str]) -> Any:
+    """What a module has under a name, with dots or without.
+
+    Raises:
+        UsageError: nothing; `others` tells what there is.
+    """
+    found: Any = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise UsageError(f"{where} has no {name!r}{others(module)}") from None
+    return found
 
 
 def _make(function: Callable[[], Any], target: str) -> LocalWorkflow:

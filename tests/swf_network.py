@@ -1,6 +1,6 @@
 """Deciders and activity workers in threads, against a local SWF: in process or over HTTP.
 
-Owns: `Site`, which starts and ends them, and knows what they did.
+Owns: `Site`, which starts and ends them, and knows what they did; `ticking`, which lets time pass.
 """
 
 from __future__ import annotations
@@ -23,6 +23,24 @@ KEYS = {
     "aws_secret_access_key": "local",
 }
 WAIT = 60.0
+
+
+@contextlib.contextmanager
+def ticking(local: LocalSWF) -> Iterator[None]:
+    """Time passes, some fifty times as fast as it does."""
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.wait(0.01):
+            local.advance(0.5)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 class Forgetful(KeptRuns):

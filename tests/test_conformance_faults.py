@@ -21,10 +21,9 @@ import pytest
 from conformance import CASES
 from conformance.case import Case
 from conformance.fleet import IMPATIENT, WORKERS, Ran, sail
-from swf_network import KEEPING, Site
+from swf_network import KEEPING, Site, ticking
 from test_conformance import LONG, at_swf
 from test_swf_faults import IMPATIENT as ONE_TRY
-from test_swf_faults import ticking
 
 from flowy import swf
 from flowy.swf.history import attributes_of

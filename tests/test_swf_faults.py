@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from swf_network import DOMAIN, KEEPING, WAIT, Site, activity_config, site, workflow_config
+from swf_network import DOMAIN, KEEPING, WAIT, Site, activity_config, site, ticking, workflow_config
 from test_swf_network import configured, inc
 from test_swf_network import signal as send
 
@@ -61,24 +61,6 @@ def check_history(events: list[dict[str, Any]]) -> None:
             timed_out.add(ids[says["scheduledEventId"]])
         assert not event["eventType"].endswith("Failed"), event
     assert max(scheduled.values(), default=1) == 1
-
-
-@contextlib.contextmanager
-def ticking(local: LocalSWF) -> Iterator[None]:
-    """Time passes, some fifty times as fast as it does."""
-    over = threading.Event()
-
-    def tick() -> None:
-        while not over.wait(0.01):
-            local.advance(0.5)
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from flowy.command import describe_type, load, their_part
+from flowy.command import describe_type, load, pick, their_part
 from flowy.errors import UsageError, describe
 from flowy.swf.activities import SWFActivityWorker
 from flowy.swf.config import CATEGORIES, SWFActivityConfig, SWFWorkflowConfig
@@ -63,15 +63,9 @@ class _Finder:
         if not name:
             self._look_through(target, module)
             return
-        found: Any = module
-        for part in name.split("."):
-            try:
-                found = getattr(found, part)
-            except AttributeError:
-                raise UsageError(f"{where} has no {name!r}{_others(module)}") from None
-        self._take(target, name, found)
+        self._take(target, pick(module, where, name, _others))
 
-    def _take(self, target: str, name: str, found: Any) -> None:
+    def _take(self, target: str, found: Any) -> None:
         if isinstance(found, Remote):
             self._take_worker(target, found)
         elif isinstance(found, ModuleType):

@@ -165,9 +165,7 @@ def on_decider(options: argparse.Namespace) -> int:
     command = Command("decider", options)
     with command.guarded():
         store = store_of(options.payloads)
-        found = find_workers(
-            options.targets,
-        )
+        found = find_workers(options.targets)
         if found.decider is None:
             raise UsageError(
                 f"{' '.join(options.targets)}: activities only, no workflow; `flowy swf worker` runs "

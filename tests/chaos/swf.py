@@ -18,12 +18,12 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from swf_network import ticking
 
 import flowy
 from chaos.framework import LIMIT, Figures, expect, scenario, times
@@ -157,24 +157,6 @@ class Crew:
         self._parent.communicate(timeout=LIMIT)
 
 
-@contextlib.contextmanager
-def fast(local: LocalSWF) -> Iterator[None]:
-    """Time passes, some fifty times as fast as it does."""
-    over = threading.Event()
-
-    def tick() -> None:
-        while not over.wait(0.01):
-            local.advance(0.5)
-
-    thread = threading.Thread(target=tick)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 @scenario("killed-swf")
 def kill(scale: float, waves: int = WAVES) -> Figures:
     """Runs, one after the other and some at a time, until so many processes were killed."""
@@ -182,7 +164,7 @@ def kill(scale: float, waves: int = WAVES) -> Figures:
     chance = random.Random(20)
     local = LocalSWF(auto_advance=False)  # a clock that jumps would jump to the end of the runs
     decider = make_decider()
-    with fast(local), local.serve() as url:
+    with ticking(local), local.serve() as url:
         client = swf.SWFClient(kwargs={**KEYS, "endpoint_url": url})
         client.register_domain(DOMAIN)
         decider.register_remote(client, DOMAIN)
