@@ -1878,6 +1878,7 @@ cdef class Run:
         self.greenlet = self.hub = None
         self.factory = self.args = self.kwargs = self.context = None
         self.final_value = None
+        self.outcome = self.exception = None        # whose traceback knows the code, which knows this
         self.signals_kept = self.signals_waiting = None
         self.orders = []
         self.members = {}
@@ -3450,6 +3451,13 @@ cdef class Outbox:
         run.queued = 0
         run.ready0.n = run.ready0.head = run.ready1.n = run.ready1.head = 0
         return 0
+
+    def close(self):
+        """The driver has ended: let go of it and of its runs, which would be cycles."""
+        self.on_full = None
+        self.lane0.clear()
+        self.lane1.clear()
+        del self.ended[:], self.restless[:], self.broken[:]
 
     cdef int overflow(self) except -1:
         self.fresh = 0

@@ -261,7 +261,7 @@ def dump_function(function: Any, name: str) -> bytes:
         UsageError: it can't be pickled; the message has the path to what can't.
     """
     try:
-        return _dumps_by_value(function)
+        return dumps(function)
     except Exception as error:
         raise UsageError(explain(error, function, name, f"the activity {name!r}")) from error
 

@@ -483,3 +483,37 @@ def test_waiting_is_not_spinning(threads: int, monkeypatch: pytest.MonkeyPatch) 
         runs = [callers.submit(w.run) for _ in range(threads)]
         assert [run.result(timeout=60) for run in runs] == [[None] * 8] * threads
     assert len(moves) < 40 * 8 * threads
+
+
+@pytest.mark.parametrize("how", ["calls", "map"])
+def test_tasks_begin_while_slow_code_still_calls(how: str, tmp_path: Path) -> None:
+    """Code that takes its time between calls, so that few of them come to many milliseconds."""
+    began = tmp_path / "began"
+    made = 0
+
+    def inputs() -> Iterator[str]:
+        nonlocal made
+        while made < 1500 and not began.exists():
+            made += 1
+            time.sleep(0.005)
+            yield str(began)
+
+    def body(calls: Any) -> Any:
+        return (
+            [calls.touch(x) for x in inputs()]
+            if how == "calls"
+            else list(flowy.map(calls.touch, inputs()))
+        )
+
+    class Touches:
+        def __init__(self, touch: Any) -> None:
+            self.touch = touch
+
+        def __call__(self) -> Any:
+            return body(self)
+
+    w = flowy.LocalWorkflow(Touches, 2)
+    w.conf_activity("touch", lambda path: Path(path).touch())
+    with w:
+        w.run()
+    assert made < 1500

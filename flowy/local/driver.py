@@ -45,8 +45,13 @@ log = logging.getLogger("flowy")
 
 MAX_LIVE = 10_000
 """Sub-workflows whose code is alive at a time; one that waits for others of its own does not count."""
-OVERLAP = 2048
-"""So many new tasks, and some are sent while the workflow's code is still calling."""
+OVERLAP = 16_384
+"""So many new tasks, and some are sent while the workflow's code is still calling;"""
+OVERLAP_SECONDS = 0.002
+"""or fewer, when it has gone on for so long. Who sends more often only slows the code down: it is what
+takes longest where tasks are tiny. So long a lazy map may draw inputs before the first are sent, too."""
+FIRST_LOOK = 8
+"""After so many new tasks the driver first looks whether that is so; then less and less often."""
 HEAVY = 4 << 20
 """So many bytes of large arguments, and the workflow's code waits a little for them to be sent:"""
 HEAVY_WAIT = 0.02
@@ -134,10 +139,13 @@ class Drawing:
         self.step = 16
         """So many are drawn at a time; few at first, as they may be large."""
 
-    def learn(self, drawn: int, heavy: int) -> None:
-        """Take in that so many inputs came to so many bytes."""
+    def learn(self, drawn: int, heavy: int, seconds: float) -> None:
+        """Take in that so many inputs came to so many bytes and took so long."""
         self.size = max(0, heavy) / drawn
-        self.step = max(1, int(HEAVY / self.size)) if self.size else sys.maxsize
+        step = HEAVY / self.size if self.size else sys.maxsize
+        if seconds > OVERLAP_SECONDS:  # the first can be worked on while others are made
+            step = min(step, drawn * OVERLAP_SECONDS / seconds)
+        self.step = max(1, int(step))
 
 
 class Driver:
@@ -175,7 +183,7 @@ class Driver:
         self._watch = watch
         if watch is not None:
             watch.attend(executor, self.mailbox, functions)
-        self._outbox.full_at = OVERLAP
+        self._outbox.full_at = FIRST_LOOK
         self._outbox.on_full = self._overlap
         if executor.store is not None and executor.store.places:
             self._outbox.opens = False
@@ -231,6 +239,12 @@ class Driver:
                 interrupts.detach()
             self._abandon()
             self._close_mailbox()
+            self._let_go(execution)
+
+    def _let_go(self, execution: Execution) -> None:
+        """Break the cycles, so that what the run took is free at once and serves the next."""
+        self._outbox.close()
+        execution.run = None
 
     def _stop(self, execution: Execution) -> None:
         """A signal has taken effect: nothing more is scheduled; say what became of what was."""
@@ -373,6 +387,8 @@ class Driver:
 
     def _overlap(self) -> None:
         """Called while workflow code is calling: move bytes, apply nothing."""
+        if not self._overlap_is_due():
+            return
         try:
             self._tell_slow_step()
             self._send()
@@ -383,6 +399,14 @@ class Driver:
             raise  # out of the call that the code makes
         except BaseException as error:
             self._interrupted = error
+
+    def _overlap_is_due(self) -> bool:
+        outbox, took = self._outbox, time.monotonic() - self._step_began
+        if took > 2 * OVERLAP_SECONDS:
+            outbox.full_at = max(1, outbox.full_at // 2)
+        elif took < OVERLAP_SECONDS and outbox.full_at < OVERLAP:
+            outbox.full_at *= 2
+        return took >= OVERLAP_SECONDS or outbox.waiting >= OVERLAP or outbox.heavy >= outbox.heavy_at
 
     def _relieve(self) -> None:
         """Hold the code for a moment, so that the memory of large arguments can be used again."""
@@ -399,10 +423,14 @@ class Driver:
 
     def _carry_out_orders(self) -> None:
         """Timers, draws and cancels that the runs asked for, and what they ask for then."""
+        end = time.monotonic() + OVERLAP_SECONDS
         while self._outbox.restless or self._outbox.broken:
             self._take_orders()
             self._draw()
-        self._draw()
+            if time.monotonic() > end:  # slow inputs: what was drawn is sent, replies are applied
+                break
+        else:
+            self._draw()
         if self._letters:
             self._deliver()
 
@@ -433,10 +461,10 @@ class Driver:
                 self._wants.append((run, lazy, room))
                 continue
             n, heavy = min(room, drawing.step), self._outbox.heavy
-            self._step_began = time.monotonic()
+            began = self._step_began = time.monotonic()
             run.draw(lazy, n, time.time())
             self._tell_slow_step()
-            drawing.learn(n, self._outbox.heavy - heavy)
+            drawing.learn(n, self._outbox.heavy - heavy, self._step_began - began)
 
     def _cancel_task(self, run: _sched.Run, node: int, key: str) -> None:
         """Cancel what has not started; a sub-workflow is asked to cancel, a running activity too."""
@@ -716,6 +744,7 @@ class Driver:
             self._live -= 1
         if execution.parent is not None:
             execution.parent.children.discard(execution)
+            execution.run = None  # they know each other: only the collector would free it
             self._child_over(execution.parent)
 
     def _discard(self, execution: Execution) -> None:
@@ -752,6 +781,7 @@ class Driver:
         for execution in sorted(self._executions, key=lambda e: -e.depth):
             if execution.run is not None:
                 close(execution.run, execution.plan)
+                execution.run = None
         self._executions.clear()
         self._attempts.forget()
         self._timers.clear()

@@ -78,7 +78,7 @@ class Shelf:
         self._turn = turn
         self._placed: dict[tuple[int, int], Placed] = {}  # by address and size, the oldest first
         self._lock = threading.RLock()
-        self._hold = Hold(self)
+        self._hold: Hold | None = None  # only while something is packed: it knows the shelf
         self.loose = False
         """Whether something may be free that was needed."""
 
@@ -86,14 +86,13 @@ class Shelf:
         """What `dump` makes when it is given how to pickle objects, and what that needs."""
         with self._lock:
             self.tidy()
-            hold = self._hold = Hold(self)
+            outer, hold = self._hold, Hold(self)
             before = getattr(_here, "shelf", None)
-            _here.shelf = self
+            _here.shelf, self._hold = self, hold
             try:
                 return dump(self._dumps), hold if hold else None
             finally:
-                _here.shelf = before
-                self._hold = Hold(self)
+                _here.shelf, self._hold = before, outer
 
     def _dumps(self, value: Any) -> bytes:
         """(arguments or the only one, keyword arguments) as bytes that a worker can load, large buffers
@@ -124,6 +123,7 @@ class Shelf:
         if type(raw.obj) is not bytearray:  # could not grow while it is held
             self._placed[key] = placed
         placed.turn = turn
+        assert self._hold is not None
         self._hold.add(placed)
         return placed.span
 
