@@ -103,7 +103,7 @@ class Limits:
     execution_time: float = 366 * 86400.0
     """The longest execution start-to-close time-out: a year."""
     request: int = 1_048_576
-    """Bytes of a request; the faces that see bytes check it."""
+    """Bytes of a request: 1 MB. The faces that see bytes check it."""
     resource_tags: int = 50
     operations: Mapping[str, Bucket] = field(default_factory=lambda: MappingProxyType(_OPERATIONS))
     decisions: Mapping[str, Bucket] = field(default_factory=lambda: MappingProxyType(_DECISIONS))

@@ -69,7 +69,7 @@ def _serve(
     # Python's handler would run when the main thread wakes by itself, which it does not.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
-        with Server(chaos.call, host, port, wake=service.wake) as server:
+        with Server(chaos.call, host, port, wake=service.wake, largest=limits.request) as server:
             print(greeting(server.endpoint_url, host, store), flush=True)
             signal.sigwait(ENDS)
     except BrokenPipeError:
