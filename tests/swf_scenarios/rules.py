@@ -166,6 +166,15 @@ def rates_of_operations(bench: Bench) -> None:
         bench.here(operation, **request)
 
 
+@scenario()
+def bad_polls(bench: Bench) -> None:
+    bench.set_up()
+    for operation in ("PollForDecisionTask", "PollForActivityTask"):
+        for name in ("a:b", "a/b", "a|b", "a\tb", " a", "a ", "arn"):
+            with bench.refused("ValidationException", "at 'taskList.name'"):
+                bench.here(operation, taskList={"name": name})
+
+
 @scenario(limits=replace(Limits.unthrottled(), pollers=0))
 def pollers(bench: Bench) -> None:
     bench.set_up()

@@ -35,6 +35,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowy.testing.swf.clock import Clock, SystemClock
+from flowy.testing.swf.durations import check_text
 from flowy.testing.swf.executions import Execution
 from flowy.testing.swf.faults import Fault, not_permitted
 from flowy.testing.swf.lifecycle import terminate
@@ -189,6 +190,7 @@ class Service:
     ) -> dict[str, Any]:
         """Wait for a task. The lock is free meanwhile."""
         kind, hand_out = _POLLS[operation]
+        check_text({"taskList": request["taskList"]}, longest=self.limits.execution_time)
         self._world.domain(request["domain"])
         page = more_history(self._world, request)
         if page is not None:
