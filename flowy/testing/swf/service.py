@@ -172,13 +172,18 @@ class Service:
                 self._on_change(changes)
 
     def _settle(self) -> None:
-        """Deliver what executions sent one another, and end those that are too long."""
+        """End the executions that are too long, and deliver what executions sent one another.
+
+        In turns: a message to one that is too long finds it closed.
+        """
         world = self._world
-        while world.deliver() or world.overfull:
+        more = True
+        while more:
             for execution in world.overfull:
                 if execution.is_open:
                     terminate(world, execution, {"cause": "EVENT_LIMIT_EXCEEDED"})
             world.overfull.clear()
+            more = world.deliver()
 
     def _moved(self) -> None:
         """Somebody moved the clock."""
