@@ -23,6 +23,10 @@ A dump is ``{"time": seconds, "records": {table: {key: record}}, "events": {run 
 changes added up. An execution is a function of its events, so its record is small and never rewritten:
 what a change costs does not depend on how large the state is.
 
+If `on_change` raises, what is here is ahead of what is kept, and an answer might be lost with the
+process. So none is given any more: the call that it happened to fails with HTTP 500, those that wait and
+all later ones with 503, until a state is loaded.
+
 May not know: HTTP, files, boto3. Neighbours: `world` (the state), `model`, `clock`, `limits`.
 """
 
@@ -96,6 +100,7 @@ class Service:
         self._delays = delays
         self._lock = threading.RLock()
         self._waiters = Waiters(self._lock, self.clock)
+        self._unkept: Exception | None = None
         self._throttle = Throttle(limits.operations)
         history = {} if limits.history_of_workflow is None else {"history": limits.history_of_workflow}
         self._operations: dict[str, Callable[[World, Mapping[str, Any]], dict[str, Any]]] = {
@@ -158,6 +163,9 @@ class Service:
 
     def _catch_up(self) -> None:
         """Do all that is due, in order, and what follows from it; then tell what changed."""
+        if self._unkept is not None:
+            told = f"The state can't be kept ({self._unkept}), so nothing is answered"
+            raise Fault("ServiceUnavailable", told, status=503)
         world, now = self._world, self.clock.now()
         self._settle()
         while (action := world.next_due(now)) is not None:
@@ -169,7 +177,17 @@ class Service:
             changes = Changes(world.records, world.events)
             world.records, world.events = {}, []
             if self._on_change is not None:
-                self._on_change(changes)
+                self._keep(self._on_change, changes)
+
+    def _keep(self, on_change: Callable[[Changes], None], changes: Changes) -> None:
+        """Tell of what changed; if that fails, nothing is answered any more."""
+        try:
+            on_change(changes)
+        except Exception as error:
+            self._unkept = error
+            self._waiters.wake()
+            told = f"The state can't be kept: {error}"
+            raise Fault("InternalFailure", told, status=500) from error
 
     def _settle(self) -> None:
         """End the executions that are too long, and deliver what executions sent one another.
@@ -239,7 +257,7 @@ class Service:
             world = self._new_world()
             load(world, state)
             self._waiters.replaceable()
-            self._world = world
+            self._world, self._unkept = world, None
 
     def execution(self, run_id: str) -> Execution | None:
         """What is known of a run, for tests that look inside. It must not be changed."""
