@@ -124,11 +124,12 @@ def greeting(url: str, host: str, store: StateFile | None) -> str:
         reach = f"It listens on {host}: WHOEVER REACHES THIS MACHINE CAN USE IT, unsigned."
     kept = f"State is kept in {store.path}." if store else "State is in memory, and gone with it."
     keys = "aws_access_key_id='local', aws_secret_access_key='local'"
+    nobody = "--region us-east-1 --no-sign-request"
     return f"""\
 A local Amazon SWF is ready at {url}
 
   boto3.client('swf', region_name='us-east-1', endpoint_url='{url}', {keys})
-  aws swf list-domains --registration-status REGISTERED --endpoint-url {url}
+  aws swf list-domains --registration-status REGISTERED --endpoint-url {url} {nobody}
 
 {reach}
 {kept} Ctrl-C ends it."""
