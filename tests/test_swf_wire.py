@@ -280,6 +280,7 @@ def test_an_empty_poll_neither_waits_nor_takes(client: Any, chaos: Chaos, door: 
     task = client.poll_for_decision_task(domain="d", taskList={"name": "l"})
     assert "taskToken" not in task
     assert task["previousStartedEventId"] == 0
+    assert "events" not in task  # as in one that waited
     assert door.calls == []
 
 
