@@ -40,6 +40,9 @@ class StateFile:
         self.path = os.fspath(path)
         if not self.path:
             raise UsageError("the state file has no name")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            # Before it is opened: what follows would change the mode of a device, /dev/null say.
+            raise UsageError(f"can't use {self.path} as a state file: it is no regular file")
         try:
             # The service calls from many threads, one at a time. A path, because SQLite takes some
             # names, such as ":memory:", for no file's.
