@@ -224,7 +224,7 @@ def test_a_refused_part_of_a_decision_is_heard_of_after_it() -> None:
     assert [e["eventType"] for e in h.events()][6:] == ["TimerStarted", "DecisionTaskScheduled"]
 
 
-def test_a_sticky_list_is_in_the_next_decision_task_only() -> None:
+def test_a_sticky_list_holds_until_it_is_not_served() -> None:
     h = begun().decision(task_list="mine", task_list_timeout=10).timer_started("t").timer_fired("t")
     scheduled = attributes(h.events()[-1])
     assert scheduled == {
@@ -232,6 +232,8 @@ def test_a_sticky_list_is_in_the_next_decision_task_only() -> None:
         "startToCloseTimeout": "10",
         "scheduleToStartTimeout": "10",
     }
+    h.decision("says nothing of lists").signaled("s")
+    assert attributes(h.events()[-1]) == scheduled
     h.decision_timed_out("SCHEDULE_TO_START")
     assert attributes(h.events()[-2])["startedEventId"] == 0
     assert attributes(h.events()[-1]) == {"taskList": {"name": "tasks"}, "startToCloseTimeout": "10"}
@@ -331,11 +333,25 @@ WRONG: dict[str, tuple[Callable[[HistoryBuilder], Any], str]] = {
     ),
     "two deciders": (lambda h: h.decision_started().decision_started(), "is still open"),
     "closed over news": (lambda h: h.decision_started().signaled("s").completed(), "UNHANDLED_DECISION"),
-    "closed over a refused part": (
-        lambda h: h.schedule_activity_failed("a").completed(),
-        "UNHANDLED_DECISION",
-    ),
     "unhandled without news": (lambda h: h.complete_failed(), "nothing happened"),
+    "unhandled for a refused part": (
+        lambda h: h.schedule_activity_failed("a").complete_failed(),
+        "nothing happened",
+    ),
+    "a time for no list": (lambda h: h.decision(task_list_timeout=5), "needs a task_list"),
+    "sticky time-out without a time": (
+        lambda h: h.decision(task_list="mine").signaled("s").decision_timed_out("SCHEDULE_TO_START"),
+        "with a time-out",
+    ),
+    "sticky time-out of one scheduled before": (
+        lambda h: (
+            h.decision_started()
+            .signaled("s")
+            .decision(task_list="mine", task_list_timeout=5)
+            .decision_timed_out("SCHEDULE_TO_START")
+        ),
+        "sticky list",
+    ),
     "sticky time-out of a shared list": (
         lambda h: h.decision_timed_out("SCHEDULE_TO_START"),
         "sticky list",

@@ -125,6 +125,32 @@ def decisions_that_time_out(bench: Bench) -> HistoryBuilder:
     return h.terminated("r", "d")
 
 
+def own_lists(bench: Bench) -> HistoryBuilder:
+    h = begun(bench)
+    own: dict[str, Any] = {"taskList": {"name": "mine"}, "taskListScheduleToStartTimeout": "10"}
+    bench.decide(timer("t", 1), **own)
+    h.decision(task_list="mine", task_list_timeout=10).timer_started("t", 1)
+    bench.advance(1)
+    h.timer_fired("t")
+    bench.respond(bench.poll("mine"), timer("u", 1))  # says nothing of lists
+    h.decision().timer_started("u", 1)
+    bench.advance(1)
+    h.timer_fired("u")
+    bench.poll("mine")
+    bench.advance(100)
+    h.decision_started().decision_timed_out()
+    bench.decide(taskList={"name": "for good"})
+    h.decision(task_list="for good")
+    bench.here("SignalWorkflowExecution", workflowId="one", signalName="s")
+    h.signaled("s")
+    bench.poll("for good")
+    bench.advance(100)
+    h.decision_started().decision_timed_out()
+    task = bench.poll("for good")
+    bench.respond(task, decision("CancelTimer", timerId="v"), COMPLETE)
+    return h.decision().cancel_timer_failed("v").completed()
+
+
 def children(bench: Bench) -> HistoryBuilder:
     h = begun(bench)
     names = ("c1", "c2", "c3", "c4", "c5")
@@ -200,6 +226,7 @@ STORIES: dict[str, Teller] = {
         timers_and_markers,
         news_meanwhile,
         decisions_that_time_out,
+        own_lists,
         children,
         messages,
     )

@@ -4,10 +4,11 @@ Owns: `Ledger`, which reads a history on its own terms (it knows nothing of the 
 complains of what can't be; and a machine that asks at random, answers late and twice, and lets time
 pass.
 
-The laws: events are numbered without a gap and their times don't go back; at most one decision task is
-started and at most one waits; a task is started once and closed once; nothing follows the event that
-closes an execution; what an event refers to is there and of the right kind; news always makes a decision
-task; no task is handed out twice; and what is told to be open is what the history leaves open.
+The laws: events are numbered without a gap, their times don't go back, and they are no more than may be;
+at most one decision task is started and at most one waits; a task is started once and closed once;
+nothing follows the event that closes an execution; what an event refers to is there and of the right
+kind; news always makes a decision task; no task is handed out twice; and what is told to be open is what
+the history leaves open.
 """
 
 from __future__ import annotations
@@ -377,6 +378,7 @@ class Anything(RuleBasedStateMachine):
         for run_id, events in state["events"].items():
             ledger = self.ledgers.setdefault(run_id, Ledger())
             ledger.read(events)
+            assert len(events) <= self.limits.events
             named = {"workflowId": state["records"]["executions"][run_id]["workflowId"], "runId": run_id}
             detail = self.here("DescribeWorkflowExecution", execution=named)
             counts = detail["openCounts"]

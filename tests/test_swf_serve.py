@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -13,11 +14,20 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from flowy.testing.swf.service import Service
+from flowy.testing.swf.statefile import StateFile
 
 WORKFLOW = {"name": "W", "version": "1"}
 ACTIVITY = {"name": "A", "version": "1"}
 LIST = {"name": "l"}
+DEFAULTS: dict[str, Any] = {
+    "defaultTaskList": LIST,
+    "defaultChildPolicy": "TERMINATE",
+    "defaultTaskStartToCloseTimeout": "100",
+    "defaultExecutionStartToCloseTimeout": "10000",
+}
 
 
 class Served:
@@ -90,6 +100,15 @@ def test_it_prints_what_to_paste(serve: Callable[..., Served]) -> None:
     service.clients.append(client)
     assert client.list_domains(registrationStatus="REGISTERED")["domainInfos"] == []
     assert service.end(signal.SIGINT) == 0
+    assert service.rest == "ended\n"
+    assert service.errors == ""
+
+
+def test_it_ends_in_order_when_asked_twice(serve: Callable[..., Served]) -> None:
+    service = serve()
+    for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM):
+        service.script.process.send_signal(number)
+    assert service.end(signal.SIGCONT) == 0
     assert service.rest == "ended\n"
     assert service.errors == ""
 
@@ -260,6 +279,87 @@ def test_a_file_that_is_not_ours_is_left_as_it_is(
     assert before is None or path.read_bytes() == before
 
 
+def test_what_is_no_file_is_left_as_it_is(script: Callable[..., Any], tmp_path: Path) -> None:
+    """A pipe stands for all devices: to try /dev/null would change its mode if this went wrong."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o644)
+    mode = path.stat().st_mode
+    status, errors = fails(script, "--port", "0", "--state", str(path))
+    assert status == 1
+    assert f"can't use {path} as a state file" in errors
+    assert path.stat().st_mode == mode
+
+
+def lived_in(path: Path) -> None:
+    store = StateFile(path)
+    service = Service(on_change=store.write)
+    service.call("RegisterDomain", {"name": "d", "workflowExecutionRetentionPeriodInDays": "1"})
+    service.call("RegisterWorkflowType", {"domain": "d", **WORKFLOW, **DEFAULTS})
+    for number in range(50):
+        request = {"domain": "d", "workflowId": f"w{number}", "workflowType": WORKFLOW}
+        service.call("StartWorkflowExecution", request)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE events",
+        "UPDATE events SET value = '{' WHERE id = 2",
+        "DELETE FROM events WHERE id = 1",
+        "DELETE FROM events WHERE run = (SELECT max(run) FROM events)",
+        "DELETE FROM records WHERE kind = 'domains'",
+        "UPDATE events SET value = replace(value, 'DecisionTaskScheduled', 'DecisionTaskCompleted')",
+    ],
+)
+def test_a_damaged_state_is_told(statement: str, script: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "swf.db"
+    lived_in(path)
+    with sqlite3.connect(path) as database:
+        database.execute(statement)
+    database.close()
+    status, errors = fails(script, "--port", "0", "--state", str(path))
+    assert status == 1
+    assert f"the state file {path} is damaged" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux sets limits of other processes")
+def test_a_file_that_cannot_grow_ends_it_and_loses_nothing(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    state = tmp_path / "swf.db"
+    service = serve("--state", str(state), "--no-throttling")
+    client = service.client()
+    client.register_domain(name="d", workflowExecutionRetentionPeriodInDays="1")
+    client.register_workflow_type(domain="d", **WORKFLOW, **DEFAULTS)
+    size = os.stat(f"{state}-wal").st_size + 100_000
+    resource.prlimit(service.script.process.pid, resource.RLIMIT_FSIZE, (size, size))
+    started: set[str] = set()
+    with pytest.raises((ClientError, BotoCoreError)):
+        while True:
+            name = f"w{len(started)}"
+            client.start_workflow_execution(
+                domain="d", workflowId=name, workflowType=WORKFLOW, input="x" * 10_000
+            )
+            started.add(name)
+    client.close()
+    _, errors = service.script.process.communicate(timeout=60)
+    assert service.script.process.returncode == 1
+    assert f"can't write the state file {state}" in errors
+    assert "Traceback" not in errors
+    assert started
+    again = serve("--state", str(state))
+    pages = again.client().get_paginator("list_open_workflow_executions")
+    listed = [
+        info["execution"]["workflowId"]
+        for page in pages.paginate(domain="d", startTimeFilter={"oldestDate": 0})
+        for info in page["executionInfos"]
+    ]
+    assert set(listed) == started
+    assert again.end(signal.SIGTERM) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "status", "hint"),
     [
@@ -269,6 +369,8 @@ def test_a_file_that_is_not_ours_is_left_as_it_is(
         (["--limits", "events"], 1, "'' is no number"),
         (["--faults", "flood=0.1"], 1, "there is no fault 'flood'; there are throttle"),
         (["--faults", "throttle=2"], 1, "must be from 0 to 1"),
+        (["--state", ""], 1, "the state file has no name"),
+        (["--state", "no/such/directory/file"], 1, "can't open the state file no/such"),
         (["--port", "70000"], 2, "must be from 0 to 65535"),
         (["--host", "no.such.host.invalid"], 1, "can't listen on no.such.host.invalid"),
     ],

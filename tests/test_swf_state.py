@@ -7,6 +7,7 @@ scenarios are played through it, so whatever they prove holds over restarts as w
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ from swf_direct import Direct, Kept
 from swf_scenarios import SCENARIOS, Bench
 
 from flowy import UsageError
-from flowy.testing.swf import Limits, Service, VirtualClock
+from flowy.testing.swf import Fault, Limits, Service, VirtualClock
+from flowy.testing.swf.service import Changes
 
 
 class Restarting:
@@ -112,6 +114,55 @@ def test_a_change_costs_what_changed() -> None:
         costs.append(kept.written - before)
     assert len(set(costs)) == 1
     assert service.dump()["events"] == kept.events
+
+
+def test_nothing_is_answered_that_is_not_kept() -> None:
+    kept = Kept()
+    full = False
+
+    def keep(changes: Changes) -> None:
+        if full:
+            raise OSError("no space left")
+        kept(changes)
+
+    clock = VirtualClock(auto_advance=False)
+    service = Service(clock=clock, limits=Limits.unthrottled(), on_change=keep)
+    bench = Bench(Direct(service), clock.advance)
+    bench.set_up()
+    run_id = bench.start()
+    bench.decide()
+    polling = threading.Event()
+    ends: list[Any] = []
+
+    def there() -> bool:
+        polling.set()
+        return True
+
+    def poll() -> None:
+        request = {"domain": bench.domain, "taskList": {"name": "x"}}
+        try:
+            ends.append(service.call("PollForActivityTask", request, alive=there))
+        except Fault as fault:
+            ends.append((fault.kind, fault.status))
+
+    poller = threading.Thread(target=poll)
+    poller.start()
+    assert polling.wait(30)
+    full = True
+    for kind in ("InternalFailure", "ServiceUnavailable", "ServiceUnavailable"):
+        with bench.refused(kind, "no space left"):
+            bench.here("SignalWorkflowExecution", workflowId="one", signalName="s")
+    with bench.refused("ServiceUnavailable"):
+        bench.history("one", run_id)  # which has what is not kept
+    poller.join(30)
+    assert ends == [("ServiceUnavailable", 503)]
+    full = False
+    with bench.refused("ServiceUnavailable"):  # or there would be a hole
+        bench.here("SignalWorkflowExecution", workflowId="one", signalName="s")
+    service.load({"time": clock.now(), **kept.state()})
+    assert len(bench.history("one", run_id)) == 4
+    bench.here("SignalWorkflowExecution", workflowId="one", signalName="s")
+    assert len(kept.events[run_id]) == 6
 
 
 def test_a_state_is_not_loaded_under_polls() -> None:

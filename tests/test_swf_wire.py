@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError
 
 import flowy
+from flowy.testing.swf import Limits, LocalSWF
 from flowy.testing.swf.chaos import Chaos
 from flowy.testing.swf.client import make_client
 from flowy.testing.swf.faults import Fault
@@ -279,6 +280,7 @@ def test_an_empty_poll_neither_waits_nor_takes(client: Any, chaos: Chaos, door: 
     task = client.poll_for_decision_task(domain="d", taskList={"name": "l"})
     assert "taskToken" not in task
     assert task["previousStartedEventId"] == 0
+    assert "events" not in task  # as in one that waited
     assert door.calls == []
 
 
@@ -432,6 +434,7 @@ def test_a_fault_looks_as_recorded(raw: http.client.HTTPConnection) -> None:
         (b"[]", "SimpleWorkflowService.ListDomains", "SerializationException"),
         (b"\xff\xfe", "SimpleWorkflowService.ListDomains", "SerializationException"),
         (b"[" * 100_000, "SimpleWorkflowService.ListDomains", "SerializationException"),
+        (b'{"name": "\\uD800"}', "SimpleWorkflowService.ListDomains", "SerializationException"),
         (b"{}", "DynamoDB.ListTables", "UnknownOperationException"),
         (b"{}", "SimpleWorkflowService.", "UnknownOperationException"),
         (b"{}", None, "UnknownOperationException"),
@@ -481,11 +484,74 @@ def test_a_client_may_ask_before_it_sends(server: Server) -> None:
         assert plain.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_request_without_length_is_refused(server: Server) -> None:
+def said_to(server: Server, request: bytes) -> bytes:
+    """All that comes back until the connection ends."""
     host, port = server.endpoint_url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 30) as plain:
-        plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        assert b" 411 " in plain.recv(1000)
+        plain.sendall(request)
+        with plain.makefile("rb") as replies:
+            return replies.read()
+
+
+TO = b"Host: x\r\nX-Amz-Target: SimpleWorkflowService.StartWorkflowExecution\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", b"411"),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", b"411"),
+        (b"", b"411"),
+        (b"Content-Length: -2\r\n", b"411"),
+        (b"Content-Length: 2\r\nContent-Length: 3\r\n", b"411"),
+        (b"Content-Length: 2\r\nContent-Encoding: gzip\r\n", b"415"),
+    ],
+)
+def test_a_body_that_is_not_said_plainly_ends_the_connection(
+    head: bytes, status: bytes, server: Server, door: Door
+) -> None:
+    """What follows would be taken for a request."""
+    replies = said_to(server, b"POST / HTTP/1.1\r\n" + head + TO + b"\r\n{}" + b"GET / HTTP/1.1\r\n\r\n")
+    assert replies.startswith(b"HTTP/1.1 " + status)
+    assert replies.count(b"HTTP/1.1") == 1
+    assert b"SerializationException" in replies
+    assert door.names() == []
+
+
+def test_what_a_browser_sends_along_is_no_request(server: Server, door: Door) -> None:
+    inner = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n" + TO + b"\r\n{}"
+    replies = said_to(server, b"GET / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner)
+    assert replies.count(b"HTTP/1.1 200") == 1
+    assert door.names() == []
+
+
+def test_an_old_client_that_asks_keeps_its_connection(server: Server) -> None:
+    request = b"POST / HTTP/1.0\r\nContent-Length: 2\r\n%s" + TO + b"\r\n{}"
+    replies = said_to(server, request % b"Connection: keep-alive\r\n" + request % b"")
+    kept, ended = replies.split(b"HTTP/1.1 200 OK")[1:]
+    assert b"Connection: keep-alive\r\n" in kept
+    assert b"Connection: close\r\n" in ended
+
+
+def test_the_limit_of_requests_is_the_services() -> None:
+    small = LocalSWF(limits=Limits(request=2000).without_throttling())
+    period = {"workflowExecutionRetentionPeriodInDays": "1"}
+    with (
+        small.serve() as url,
+        contextlib.closing(
+            boto3.client(
+                "swf",
+                region_name="us-east-1",
+                endpoint_url=url,
+                aws_access_key_id="x",
+                aws_secret_access_key="x",
+            )
+        ) as remote,
+    ):
+        for client in (remote, small.client()):
+            client.register_domain(name=f"d{id(client)}", description="x" * 1000, **period)
+            with pytest.raises(ClientError, match="at most 2000 are taken"):
+                client.register_domain(name="e", description="x" * 2000, **period)
 
 
 def test_a_reply_is_one_write_without_delay(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,7 +259,12 @@ def markers_and_lambda(bench: Bench) -> None:
     run_id = bench.start()
     bench.decide(
         decision("RecordMarker", markerName="m", details="d"),
-        decision("ScheduleLambdaFunction", id="i", name="f", input="x"),
+        decision(
+            "ScheduleLambdaFunction",
+            id="i",
+            name="arn:aws:lambda:us-east-1:123456789012:function:f",
+            input="x",
+        ),
         executionContext="c",
     )
     completed, marked, refused, _ = bench.latest(
@@ -274,7 +279,7 @@ def markers_and_lambda(bench: Bench) -> None:
     assert marked == {"markerName": "m", "details": "d", "decisionTaskCompletedEventId": 4}
     assert refused == {
         "id": "i",
-        "name": "f",
+        "name": "arn:aws:lambda:us-east-1:123456789012:function:f",
         "cause": "LAMBDA_SERVICE_NOT_AVAILABLE_IN_REGION",
         "decisionTaskCompletedEventId": 4,
     }

@@ -62,7 +62,8 @@ def bad_starts(bench: Bench) -> None:
     bench.here("UndeprecateWorkflowType", workflowType=FLOW)
     wrong: tuple[dict[str, Any], ...] = (
         {"executionStartToCloseTimeout": "NONE"},
-        {"executionStartToCloseTimeout": "99999999"},
+        {"executionStartToCloseTimeout": "31536001"},  # a year is 365 days
+        {"taskList": {"name": "a:b"}},
         {"taskStartToCloseTimeout": "x"},
         {"taskPriority": "x"},
         {"input": "x" * 32769},

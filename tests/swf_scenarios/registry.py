@@ -73,11 +73,14 @@ def deprecated_domain(bench: Bench) -> None:
 
 @scenario()
 def bad_domains(bench: Bench) -> None:
-    for period in ("x", "91", "-1"):
+    for period in ("x", "91", "-1", "1.0", "\u0663"):
         with bench.refused("ValidationException"):
             bench.call(
                 "RegisterDomain", name=bench.domain, workflowExecutionRetentionPeriodInDays=period
             )
+    for name in ("a:b", "a/b", "a|b", "a\nb", "a\u0085b", " a", "a ", "arn", "x" * 257):
+        with bench.refused("ValidationException", "at 'name'"):
+            bench.call("RegisterDomain", name=name, workflowExecutionRetentionPeriodInDays="1")
 
 
 @scenario()
@@ -189,7 +192,11 @@ def bad_types(bench: Bench) -> None:
         {"defaultTaskPriority": "2147483648"},
         {"name": "a/b"},
         {"name": "arn"},
+        {"name": "a:b"},
+        {"name": " a"},
         {"version": "a|b"},
+        {"version": "1 "},
+        {"defaultTaskList": {"name": "a:b"}},
     ):
         for word in ("ActivityType", "WorkflowType"):
             with bench.refused("ValidationException"):
@@ -200,12 +207,17 @@ def bad_types(bench: Bench) -> None:
         )
 
 
-@scenario(limits=replace(Limits.unthrottled(), types=4, domains=1))
+@scenario(limits=replace(Limits.unthrottled(), types=3, domains=1))
 def as_many_as_there_may_be(bench: Bench) -> None:
     bench.set_up()  # one domain, two types of each family
+    bench.here("RegisterActivityType", name="new", version="1")
+    bench.here("DeprecateActivityType", activityType={"name": "new", "version": "1"})
     with bench.refused("LimitExceededFault"):
-        bench.here("RegisterActivityType", name="new", version="1")
+        bench.here("RegisterActivityType", name="new", version="2")
+    bench.here("RegisterWorkflowType", name="new", version="1")  # each family has its own number
     with bench.refused("LimitExceededFault"):
-        bench.here("RegisterWorkflowType", name="new", version="1")
+        bench.here("RegisterWorkflowType", name="new", version="2")
+    bench.here("DeleteActivityType", activityType={"name": "new", "version": "1"})
+    bench.here("RegisterActivityType", name="new", version="2")
     with bench.refused("LimitExceededFault"):
         bench.call("RegisterDomain", name="another", workflowExecutionRetentionPeriodInDays="1")

@@ -84,6 +84,18 @@ def events(bench: Bench) -> None:
     history = bench.history("one", run_id)  # in the middle of what a decider decided
     assert len(history) == 50
     assert attributes(history[-1])["cause"] == "EVENT_LIMIT_EXCEEDED"
+    run_id = bench.start()
+    marks = [decision("RecordMarker", markerName="m") for _ in range(43)]
+    bench.decide(schedule("a"), *marks, decision("RequestCancelActivityTask", activityId="a"))
+    history = bench.history("one", run_id)  # what would have been two events
+    assert len(history) == 50
+    assert history[-2]["eventType"] == "ActivityTaskCancelRequested"
+    run_id = bench.start()
+    itself = decision("SignalExternalWorkflowExecution", workflowId="one", signalName="s")
+    bench.decide(*marks, itself)
+    history = bench.history("one", run_id)  # the signal, and the reply that it has arrived
+    assert len(history) == 50
+    assert history[-2]["eventType"] == "WorkflowExecutionSignaled"
 
 
 _SLOW = Bucket(2, 0.5)
@@ -164,6 +176,15 @@ def rates_of_operations(bench: Bench) -> None:
             bench.here(operation, **request)
         bench.advance(2)
         bench.here(operation, **request)
+
+
+@scenario()
+def bad_polls(bench: Bench) -> None:
+    bench.set_up()
+    for operation in ("PollForDecisionTask", "PollForActivityTask"):
+        for name in ("a:b", "a/b", "a|b", "a\tb", " a", "a ", "arn"):
+            with bench.refused("ValidationException", "at 'taskList.name'"):
+                bench.here(operation, taskList={"name": name})
 
 
 @scenario(limits=replace(Limits.unthrottled(), pollers=0))

@@ -229,7 +229,7 @@ class HistoryBuilder(Tasks, Lambdas, Others, Ledger):
     def _close(self, where: str, event_type: str, **attributes: Any) -> Self:
         """End it by a decision."""
         completed = self._decided(where)
-        if self._waiting or self._owed:
+        if self._waiting:  # a refused part of this very decision is no such news
             self._refuse(
                 where,
                 "something happened that this decision did not see, so the service refuses to close "
@@ -241,7 +241,7 @@ class HistoryBuilder(Tasks, Lambdas, Others, Ledger):
 
     def _close_failed(self, where: str, event_type: str, cause: str) -> Self:
         completed = self._decided(where)
-        if cause == "UNHANDLED_DECISION" and not self._waiting and not self._owed:
+        if cause == "UNHANDLED_DECISION" and not self._waiting:
             self._refuse(
                 where,
                 "nothing happened that this decision did not see; let decision_started(), "

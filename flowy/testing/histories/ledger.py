@@ -73,7 +73,7 @@ class Ledger:
         self._deciding: tuple[int, int] | None = None  # scheduled and started, not completed
         self._completed = 0  # the decision whose own events are still being added
         self._owed = False  # that decision made news itself
-        self._context: dict[str, Any] = {}  # of the sticky list of the last decision
+        self._context: dict[str, Any] = {}  # of the sticky list that holds
         self._processed = 0  # the started event of the last decision that was completed
 
     def after(self, seconds: float) -> Self:
@@ -104,9 +104,13 @@ class Ledger:
 
         Args:
             context: the execution context that it leaves.
-            task_list: where the next decision task goes first (the sticky list).
-            task_list_timeout: seconds after which it goes back.
+            task_list: where decision tasks go from now on (the sticky list), until another decision
+                says otherwise.
+            task_list_timeout: seconds after which one that nobody takes goes back to the list that the
+                execution was started with, and those after it.
         """
+        if task_list is None and task_list_timeout is not None:
+            self._refuse("decision", "a task_list_timeout needs a task_list")
         if not self._deciding:
             self.decision_started()
         assert self._deciding is not None
@@ -123,9 +127,8 @@ class Ledger:
         )
         self._deciding = None
         self._processed = started
-        self._context = {"taskList": sticky, "scheduleToStartTimeout": seconds(task_list_timeout)}
-        if not sticky:
-            self._context = {}
+        if sticky:
+            self._context = {"taskList": sticky, "scheduleToStartTimeout": seconds(task_list_timeout)}
         return self
 
     def decision_timed_out(self, timeout_type: str = "START_TO_CLOSE") -> Self:
@@ -134,15 +137,18 @@ class Ledger:
         where = "decision_timed_out"
         self._begin(where)
         if timeout_type == "SCHEDULE_TO_START":
-            if not self._waiting or not self._context:
-                self._refuse(where, "only a decision task on a sticky list times out before its start")
-            scheduled, started, self._waiting, self._context = self._waiting, 0, 0, {}
+            if not self._waiting or not self._is_limited(self._waiting):
+                told = "only a decision task on a sticky list with a time-out times out before its start"
+                self._refuse(where, told)
+            scheduled, started, self._waiting = self._waiting, 0, 0
         else:
             if not self._deciding:
                 self.decision_started()
             assert self._deciding is not None
             scheduled, started = self._deciding
             self._deciding = None
+        if self._context.get("scheduleToStartTimeout"):
+            self._context = {}  # one without a time-out is for good
         self._add(
             "DecisionTaskTimedOut",
             timeoutType=timeout_type,
@@ -151,6 +157,13 @@ class Ledger:
         )
         self._schedule()
         return self
+
+    def _is_limited(self, scheduled: int) -> bool:
+        """Whether the decision task that this event scheduled must be started in time."""
+        return (
+            "scheduleToStartTimeout"
+            in self._events[scheduled - 1]["decisionTaskScheduledEventAttributes"]
+        )
 
     def events(self) -> list[Event]:
         """The history so far, as GetWorkflowExecutionHistory gives it (a copy of your own)."""

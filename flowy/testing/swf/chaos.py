@@ -21,6 +21,7 @@ from typing import Any
 from flowy.errors import UsageError
 from flowy.testing.swf.faults import Fault
 from flowy.testing.swf.model import load_model
+from flowy.testing.swf.tasks import EMPTY
 from flowy.testing.swf.wire import Cut, Door
 
 POLLS = frozenset({"PollForDecisionTask", "PollForActivityTask"})
@@ -180,7 +181,7 @@ class Chaos:
             self._door(operation, request)
             raise Cut(reset=False)
         if kind == "empty_poll":
-            return empty_poll(operation)
+            return dict(EMPTY[operation])
         return self._stale(struck.events, request)
 
     def _stale(self, hidden: int, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,13 +201,6 @@ class Chaos:
         if len(shown) < len(found["events"]) and not request.get("reverseOrder"):
             found = {key: value for key, value in found.items() if key != "nextPageToken"}
         return {**found, "events": shown}
-
-
-def empty_poll(operation: str) -> dict[str, Any]:
-    """What a poll gives that found nothing in its 60 s."""
-    if operation == "PollForDecisionTask":
-        return {"previousStartedEventId": 0, "startedEventId": 0, "events": []}
-    return {"startedEventId": 0}
 
 
 def camel_case(operation: str) -> str:

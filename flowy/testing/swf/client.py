@@ -23,7 +23,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 
-from flowy.testing.swf.wire import Cut, Door, answer
+from flowy.testing.swf.wire import LARGEST_REQUEST, Cut, Door, answer
 
 REGION = "us-east-1"
 ENDPOINT = "http://local-swf.invalid"  # never resolved: nothing is sent there
@@ -48,15 +48,20 @@ def session() -> botocore.session.Session:
     return _session
 
 
-def make_client(door: Door, config: Config | None = None) -> Any:
-    """A client of the service behind `door`; `config` is botocore's."""
+def make_client(door: Door, config: Config | None = None, largest: int = LARGEST_REQUEST) -> Any:
+    """A client of the service behind `door`.
+
+    Args:
+        config: botocore's.
+        largest: how many bytes a request may have.
+    """
     with _lock:
         client = session().create_client("swf", region_name=REGION, endpoint_url=ENDPOINT, config=config)
 
     def send(request: Any, **_: Any) -> AWSResponse:
         target = _text(request.headers["X-Amz-Target"])
         try:
-            reply = answer(door, target, _bytes(request.body))
+            reply = answer(door, target, _bytes(request.body), largest)
         except Cut as cut:
             # What urllib3's end of a connection without a reply becomes in botocore.
             raise ConnectionClosedError(endpoint_url=request.url, request=request) from cut

@@ -89,7 +89,7 @@ def _cancel_activity(world: World, execution: Execution, said: Said, completed: 
         return "ACTIVITY_ID_UNKNOWN"
     attributes = {"activityId": said["activityId"], "decisionTaskCompletedEventId": completed}
     number = world.append(execution, "ActivityTaskCancelRequested", attributes)
-    if not activity.started_id:
+    if not activity.started_id and execution not in world.overfull:
         canceled = {
             "scheduledEventId": activity.scheduled_id,
             "startedEventId": 0,

@@ -15,8 +15,9 @@ from flowy.testing.swf.faults import Fault
 from flowy.testing.swf.model import broken, invalid_values
 
 _DIGITS = re.compile(r"[0-9]+")
-_FORBIDDEN = re.compile("[/|\u0000-\u001f\u007f-\u009f]")
-"""The documents forbid the colon too; the real service takes it."""
+_IN_NO_ID = re.compile("[/|\u0000-\u001f\u007f-\u009f]")
+"""The documents forbid the colon too; the real service was seen to take it in ids."""
+_IN_NO_NAME = re.compile(f"{_IN_NO_ID.pattern}|:|^\\s|\\s$")
 
 # Of a decision or a start; the default of the type; the end of the cause if there is neither.
 ACTIVITY_SETTINGS = (
@@ -91,13 +92,17 @@ def check_text(said: Mapping[str, Any], where: str = "", *, longest: float) -> N
         elif name in ("taskPriority", "defaultTaskPriority"):
             if not re.fullmatch(r"-?[0-9]+", value) or not -(2**31) <= int(value) < 2**31:
                 problems.append(broken(value, place, "be an integer from -2147483648 to 2147483647"))
-        elif name in _NAMES and (_FORBIDDEN.search(value) or value == "arn"):
+        elif name in _IDS and (_IN_NO_ID.search(value) or value == "arn"):
             problems.append(broken(value, place, "not contain / | or control characters or be arn"))
+        elif name in _NAMES and (_IN_NO_NAME.search(value) or value == "arn"):
+            rule = "not contain : / | or control characters, begin or end with white space, or be arn"
+            problems.append(broken(value, place, rule))
     if problems:
         raise invalid_values(problems)
 
 
-_NAMES = frozenset({"activityId", "domain", "name", "timerId", "version", "workflowId"})
+_IDS = frozenset({"activityId", "timerId", "workflowId"})
+_NAMES = frozenset({"domain", "name", "version"})
 _ALWAYS_LIMITED = frozenset(
     {
         "executionStartToCloseTimeout",

@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         target = self.headers.get("X-Amz-Target", "")
         try:
-            self._send(answer(self.server.door, target, body))
+            self._send(answer(self.server.door, target, body, self.server.largest))
         except Cut as cut:
             self._cut(cut.reset)
         except Exception as error:
@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Somebody looks with a browser, or asks whether we are up."""
+        if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
+            self.close_connection = True  # what follows is no request, and nobody reads it
         self._send(Reply(200, b"a local Amazon SWF, for boto3\n", {"Content-Type": "text/plain"}))
 
     def handle_expect_100(self) -> bool:
@@ -94,17 +96,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes | None:
         """The request's body; None if there is none to read and the connection is to end."""
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
-            self._refuse(Fault("SerializationException", "no Content-Length", status=411))
+        size = self._size()
+        if size is None:
             return None
-        size = int(length)
-        if size > LARGEST_REQUEST:
+        if size > self.server.largest:
             # Read what is under way, in pieces that are not kept: else the client sees a reset.
             left = min(size, 16 * LARGEST_REQUEST)
             while left > 0 and (piece := self.rfile.read(min(left, 65536))):
                 left -= len(piece)
-            self._refuse(too_large(size))
+            self._refuse(too_large(size, self.server.largest))
             return None
         body = self.rfile.read(size)
         if len(body) < size:
@@ -112,8 +112,22 @@ class Handler(BaseHTTPRequestHandler):
             return None
         return body
 
+    def _size(self) -> int | None:
+        """How many bytes the body has; None if that is not said in the one way that is understood."""
+        lengths = set(self.headers.get_all("Content-Length", ()))
+        length = lengths.pop() if len(lengths) == 1 else ""
+        if self.headers.get("Transfer-Encoding") or not (length.isascii() and length.isdecimal()):
+            told = "a request says its length in one Content-Length, and is not sent in chunks"
+            self._refuse(Fault("SerializationException", told, status=411))
+        elif (coding := self.headers.get("Content-Encoding", "identity").lower()) != "identity":
+            told = f"a request is sent as it is: Content-Encoding {coding!r} is not understood"
+            self._refuse(Fault("SerializationException", told, status=415))
+        else:
+            return int(length)
+        return None
+
     def _refuse(self, fault: Fault) -> None:
-        self.close_connection = True
+        self.close_connection = True  # what follows is no request
         self._send(failure(fault))
 
     def _send(self, reply: Reply) -> None:
@@ -123,6 +137,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(reply.body)))
         if self.close_connection:
             self.send_header("Connection", "close")
+        elif self.request_version == "HTTP/1.0":
+            self.send_header("Connection", "keep-alive")  # it asked, and would not think so
         self.end_headers()
         self.wfile.write(reply.body)
 
@@ -153,10 +169,11 @@ class Listener(ThreadingHTTPServer):
     block_on_close = False  # `Server.close` waits, after it has ended the connections
     request_queue_size = WAITING_CONNECTIONS
 
-    def __init__(self, address: tuple[str, int], door: Door) -> None:
+    def __init__(self, address: tuple[str, int], door: Door, largest: int) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         self.door = door
+        self.largest = largest
         self.closing = False
         self.errors: list[Exception] = []
         self._connections: dict[socket.socket, threading.Thread] = {}
@@ -210,6 +227,7 @@ class Server:
         door: the service.
         host, port: where to listen; port 0 takes a free one.
         wake: makes the long polls of the door ask `client_is_there` again.
+        largest: how many bytes a request may have.
 
     Raises:
         OSError: can't listen there.
@@ -221,9 +239,10 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         wake: Callable[[], None] = lambda: None,
+        largest: int = LARGEST_REQUEST,
     ) -> None:
         self._wake = wake
-        self._listener = Listener((host, port), door)
+        self._listener = Listener((host, port), door, largest)
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(0.05,), name="flowy-swf-http", daemon=True
         )

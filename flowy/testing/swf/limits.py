@@ -84,7 +84,7 @@ class Limits:
 
     domains: int = 100
     types: int = 10_000
-    """Activity and workflow types of a domain, together."""
+    """Activity types of a domain, and as many workflow types; deprecated ones count."""
     open_executions: int = 100_000
     """Of a domain, children included."""
     events: int = 25_000
@@ -100,10 +100,10 @@ class Limits:
     """Types, domains or executions given at once, whatever was asked for."""
     page_token_life: float = 24 * 3600.0
     long_poll: float = 60.0
-    execution_time: float = 366 * 86400.0
+    execution_time: float = 365 * 86400.0
     """The longest execution start-to-close time-out: a year."""
     request: int = 1_048_576
-    """Bytes of a request; the faces that see bytes check it."""
+    """Bytes of a request: 1 MB. The faces that see bytes check it."""
     resource_tags: int = 50
     operations: Mapping[str, Bucket] = field(default_factory=lambda: MappingProxyType(_OPERATIONS))
     decisions: Mapping[str, Bucket] = field(default_factory=lambda: MappingProxyType(_DECISIONS))

@@ -64,7 +64,7 @@ class LocalSWF:
         It is botocore's own client but for the sending: the same methods, exceptions, paginators,
         checks of parameters, and retries with their pauses (`config` says how many, as at AWS).
         """
-        return make_client(self._chaos.call, config)
+        return make_client(self._chaos.call, config, self.service.limits.request)
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass at once. What is due in them has happened when this returns.
@@ -84,7 +84,8 @@ class LocalSWF:
         Raises:
             OSError: can't listen there.
         """
-        with Server(self._chaos.call, host, port, wake=self.service.wake) as server:
+        limit = self.service.limits.request
+        with Server(self._chaos.call, host, port, wake=self.service.wake, largest=limit) as server:
             yield server.endpoint_url
 
     def inject(

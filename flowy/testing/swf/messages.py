@@ -110,6 +110,8 @@ def _child_closed(world: World, said: Said) -> None:
     if not parent.children[initiated].started_id:
         # The news of its end overtook that of its start: the start was first all the same.
         _child_started(world, said)
+    if parent in world.overfull:
+        return  # its next event is its end
     closed = {
         **said["said"],
         "workflowExecution": {"workflowId": said["workflowId"], "runId": said["runId"]},

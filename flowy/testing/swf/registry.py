@@ -9,6 +9,7 @@ Activity and workflow types differ in their names and defaults only: one set of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,7 +27,9 @@ _LONGEST_RETENTION = 90
 
 def register_domain(world: World, request: Request) -> dict[str, Any]:
     name, retention = request["name"], request["workflowExecutionRetentionPeriodInDays"]
-    if retention != "NONE" and not (retention.isdecimal() and int(retention) <= _LONGEST_RETENTION):
+    check_text({"name": name}, longest=world.limits.execution_time)
+    days = int(retention) if retention.isascii() and retention.isdecimal() else math.inf
+    if retention != "NONE" and days > _LONGEST_RETENTION:
         raise invalid(f"Retention period is NONE or a number of days from 0 to 90, not {retention!r}")
     if name in world.domains:
         raise Fault("DomainAlreadyExistsFault", name)
@@ -152,8 +155,9 @@ class Family:
         name, version = request["name"], request["version"]
         if (name, version) in domain.kinds[self.family]:
             raise Fault("TypeAlreadyExistsFault", self._named(name, version))
-        if sum(len(kinds) for kinds in domain.kinds.values()) >= world.limits.types:
-            raise Fault("LimitExceededFault", f"The domain has {world.limits.types} types already")
+        if len(domain.kinds[self.family]) >= world.limits.types:
+            already = f"The domain has {world.limits.types} {self.family} types already"
+            raise Fault("LimitExceededFault", already)
         given = {key: value for key, value in request.items() if value is not None}
         record = {
             "name": name,

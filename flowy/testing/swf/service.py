@@ -23,6 +23,10 @@ A dump is ``{"time": seconds, "records": {table: {key: record}}, "events": {run 
 changes added up. An execution is a function of its events, so its record is small and never rewritten:
 what a change costs does not depend on how large the state is.
 
+If `on_change` raises, what is here is ahead of what is kept, and an answer might be lost with the
+process. So none is given any more: the call that it happened to fails with HTTP 500, those that wait and
+all later ones with 503, until a state is loaded.
+
 May not know: HTTP, files, boto3. Neighbours: `world` (the state), `model`, `clock`, `limits`.
 """
 
@@ -35,6 +39,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowy.testing.swf.clock import Clock, SystemClock
+from flowy.testing.swf.durations import check_text
 from flowy.testing.swf.executions import Execution
 from flowy.testing.swf.faults import Fault, not_permitted
 from flowy.testing.swf.lifecycle import terminate
@@ -95,6 +100,7 @@ class Service:
         self._delays = delays
         self._lock = threading.RLock()
         self._waiters = Waiters(self._lock, self.clock)
+        self._unkept: Exception | None = None
         self._throttle = Throttle(limits.operations)
         history = {} if limits.history_of_workflow is None else {"history": limits.history_of_workflow}
         self._operations: dict[str, Callable[[World, Mapping[str, Any]], dict[str, Any]]] = {
@@ -157,6 +163,9 @@ class Service:
 
     def _catch_up(self) -> None:
         """Do all that is due, in order, and what follows from it; then tell what changed."""
+        if self._unkept is not None:
+            told = f"The state can't be kept ({self._unkept}), so nothing is answered"
+            raise Fault("ServiceUnavailable", told, status=503)
         world, now = self._world, self.clock.now()
         self._settle()
         while (action := world.next_due(now)) is not None:
@@ -168,16 +177,31 @@ class Service:
             changes = Changes(world.records, world.events)
             world.records, world.events = {}, []
             if self._on_change is not None:
-                self._on_change(changes)
+                self._keep(self._on_change, changes)
+
+    def _keep(self, on_change: Callable[[Changes], None], changes: Changes) -> None:
+        """Tell of what changed; if that fails, nothing is answered any more."""
+        try:
+            on_change(changes)
+        except Exception as error:
+            self._unkept = error
+            self._waiters.wake()
+            told = f"The state can't be kept: {error}"
+            raise Fault("InternalFailure", told, status=500) from error
 
     def _settle(self) -> None:
-        """Deliver what executions sent one another, and end those that are too long."""
+        """End the executions that are too long, and deliver what executions sent one another.
+
+        In turns: a message to one that is too long finds it closed.
+        """
         world = self._world
-        while world.deliver() or world.overfull:
+        more = True
+        while more:
             for execution in world.overfull:
                 if execution.is_open:
                     terminate(world, execution, {"cause": "EVENT_LIMIT_EXCEEDED"})
             world.overfull.clear()
+            more = world.deliver()
 
     def _moved(self) -> None:
         """Somebody moved the clock."""
@@ -189,6 +213,7 @@ class Service:
     ) -> dict[str, Any]:
         """Wait for a task. The lock is free meanwhile."""
         kind, hand_out = _POLLS[operation]
+        check_text({"taskList": request["taskList"]}, longest=self.limits.execution_time)
         self._world.domain(request["domain"])
         page = more_history(self._world, request)
         if page is not None:
@@ -232,7 +257,7 @@ class Service:
             world = self._new_world()
             load(world, state)
             self._waiters.replaceable()
-            self._world = world
+            self._world, self._unkept = world, None
 
     def execution(self, run_id: str) -> Execution | None:
         """What is known of a run, for tests that look inside. It must not be changed."""

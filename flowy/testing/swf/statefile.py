@@ -38,16 +38,22 @@ class StateFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        if not self.path:
+            raise UsageError("the state file has no name")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            # Before it is opened: what follows would change the mode of a device, /dev/null say.
+            raise UsageError(f"can't use {self.path} as a state file: it is no regular file")
         try:
-            # The service calls from many threads, one at a time.
+            # The service calls from many threads, one at a time. A path, because SQLite takes some
+            # names, such as ":memory:", for no file's.
             self._db = sqlite3.connect(
-                self.path, timeout=0, isolation_level=None, check_same_thread=False
+                os.path.abspath(self.path), timeout=0, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise UsageError(f"can't open the state file {self.path}: {error}") from None
         try:
             self._open()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._db.close()
             raise UsageError(self._why(error)) from None
         except BaseException:
@@ -69,17 +75,17 @@ class StateFile:
             raise UsageError(
                 f"{self.path} is of a newer flowy (format {version}, this one reads up to {FORMAT})"
             )
-        run("COMMIT")
-        os.chmod(self.path, 0o600)  # inputs and results may be secrets
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = NORMAL")
         if empty:
+            os.chmod(self.path, 0o600)  # inputs and results may be secrets
             for statement in SCHEMA.split(";"):
                 run(statement)
-            run(f"PRAGMA application_id = {OURS}")
-            run(f"PRAGMA user_version = {FORMAT}")
+        run(f"PRAGMA application_id = {OURS}")
+        run(f"PRAGMA user_version = {FORMAT}")  # each time: a file that can't be written fails here
+        run("COMMIT")
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = NORMAL")
 
-    def _why(self, error: sqlite3.Error) -> str:
+    def _why(self, error: Exception) -> str:
         if "not a database" in str(error):
             return f"{self.path} is not the state of a local SWF, and no database: give another file"
         if "locked" in str(error):
@@ -106,11 +112,16 @@ class StateFile:
             )
             run("COMMIT")
         except BaseException:
-            run("ROLLBACK")
+            if self._db.in_transaction:  # a full disk ends it by itself
+                run("ROLLBACK")
             raise
 
     def read(self) -> dict[str, Any] | None:
-        """All that was kept, as `Service.load` takes it; None if the file is new."""
+        """All that was kept, as `Service.load` takes it; None if the file is new.
+
+        Raises:
+            Exception: the file is damaged: see `damaged`.
+        """
         records: dict[str, dict[str, Any]] = {}
         events: dict[str, list[Any]] = {}
         latest = 0.0
@@ -120,9 +131,18 @@ class StateFile:
             event = json.loads(value)
             latest = max(latest, event["eventTimestamp"])
             events.setdefault(run_id, []).append(event)
+            if event["eventId"] != len(events[run_id]):
+                raise ValueError(f"an event is missing before event {event['eventId']} of run {run_id}")
         if not records:
             return None
         return {"time": latest, "records": records, "events": events}
+
+    def damaged(self, error: Exception) -> UsageError:
+        """What to tell whose file can't be read, or was read and does not add up."""
+        return UsageError(
+            f"the state file {self.path} is damaged ({type(error).__name__}: {error}): give another "
+            "file, or a copy of this one from before"
+        )
 
     def close(self) -> None:
         """Let go of the file."""

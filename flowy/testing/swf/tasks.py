@@ -158,7 +158,9 @@ def _check_decisions(world: World, request: Request, decisions: list[Any]) -> No
         if said is None and kind in _REQUIRED:
             raise invalid(f"1 validation error detected: {null_at(where)}")
         if said:
-            check_text(said, f"{where}.", longest=world.limits.execution_time)
+            # The name of a Lambda function may be its ARN.
+            checked = {**said, "name": None} if kind == "ScheduleLambdaFunction" else said
+            check_text(checked, f"{where}.", longest=world.limits.execution_time)
     if request.get("taskListScheduleToStartTimeout") is not None and not request.get("taskList"):
         raise invalid("taskListScheduleToStartTimeout needs a taskList")
     settings = {name: request.get(name) for name in ("taskList", "taskListScheduleToStartTimeout")}

@@ -156,12 +156,12 @@ class World:
         self.deadlines.add(due, arrive, hoped_for=True)
 
     def deliver(self) -> bool:
-        """Let all messages arrive that were sent; whether there were any."""
-        any_sent = bool(self._outbox)
-        while self._outbox:
-            kind, said = self._outbox.popleft()
-            self._handlers[kind](self, said)
-        return any_sent
+        """Let the next message arrive, if one was sent; whether there was one."""
+        if not self._outbox:
+            return False
+        kind, said = self._outbox.popleft()
+        self._handlers[kind](self, said)
+        return True
 
     def next_due(self, now: float) -> Action | None:
         """The earliest thing that is due by then, with `time` set to it; None if there is none."""
