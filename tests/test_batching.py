@@ -77,7 +77,7 @@ def test_every_worker_gets_its_share(waiting: int, limit: int) -> None:
     assert told(1e-3).limit(0, waiting, WORKERS) == limit
 
 
-@pytest.mark.parametrize(("waiting", "limit"), [(4, 100), (300, 100), (4000, 1000)])
+@pytest.mark.parametrize(("waiting", "limit"), [(4, 200), (300, 200), (4000, 1000)])
 def test_no_message_is_smaller_than_its_cost(waiting: int, limit: int) -> None:
     assert told(1e-6).limit(0, waiting, WORKERS) == limit
 

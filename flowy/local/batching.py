@@ -18,7 +18,7 @@ MOST_SECONDS = 0.07
 """up to this while there is much more left than one message, so that no worker ends late by it;"""
 ALONE = 0.008
 """but tasks that take longer than this on average travel alone."""
-LEAST_SECONDS = 100e-6
+LEAST_SECONDS = 200e-6
 """No message holds less work than this while there is more: it would cost as much as its work. So the
 last tasks are shared evenly but for as much."""
 BATCH_BYTES = 1 << 20
