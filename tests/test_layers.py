@@ -36,8 +36,9 @@ LAYERS = {
             " trace trace.analysis trace.chrome trace.dot trace.files trace.graph trace.histories"
             " trace.mermaid trace.notebook trace.page trace.page.facts trace.page.packing trace.record"
             " trace.trace",
-            "clock pictures swf.client swf.polling swf.rates swf.registering swf.remote swf.stores"
-            " swf.operating swf.child swf.inside swf.performing swf.titles"
+            "clock pictures swf.client swf.polling swf.rates swf.reading swf.registering"
+            " swf.remote swf.stores"
+            " swf.beats swf.operating swf.child swf.inside swf.performing swf.titles"
             " local local.pool local.process local.worker local.executors local.batch"
             " local.threads local.foreign local.patience"
             " local.batching local.status local.logs local.output local.stopping"
