@@ -346,7 +346,21 @@ def test_heartbeats_tell_details_and_hear_of_the_end() -> None:
     with pytest.raises(flowy.TaskError, match="timed out: start_to_close"):
         bench.play()
     with pytest.raises(flowy.UsageError, match="2,048"):
-        flowy.swf.activities.Beats.beat(object.__new__(flowy.swf.activities.Beats), "x" * 3000)
+        flowy.swf.beats.Beats.beat(object.__new__(flowy.swf.beats.Beats), "x" * 3000)
+
+
+def test_errors_keep_no_frames(over_http: tuple[LocalSWF, swf.SWFClient]) -> None:
+    """Frames of urllib3 would keep connections, and errors of it refer to themselves."""
+    local, client = over_http
+    with local.inject("reset", "list_domains"), pytest.raises(swf.Unreachable) as caught:
+        client.call("list_domains", registrationStatus="REGISTERED")
+    error = caught.value.__cause__
+    count = 0
+    while error is not None:
+        assert error.__traceback__ is None
+        error = error.__cause__ or error.__context__
+        count += 1
+    assert count > 1
 
 
 # ------------------------------------------------------------------ decision tasks

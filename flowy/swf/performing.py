@@ -43,7 +43,8 @@ class Answer(NamedTuple):
 class Hosting(running.Host, Protocol):
     """Who runs an activity, and knows whether it was cancelled."""
 
-    cancelled: bool
+    @property
+    def cancelled(self) -> bool: ...
 
 
 def perform(activity: Activity, text: str | None, host: Hosting, whole_process: bool = False) -> Answer:
