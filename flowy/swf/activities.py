@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flowy.config import describe as name_of
 from flowy.errors import UsageError, describe, format_remote
 from flowy.swf.beats import BEAT, Beats, Terms, registered, terms_of
-from flowy.swf.config import CATEGORIES, SWFActivityConfig, TypeKey, type_key
+from flowy.swf.checking import TypeKey, type_key
+from flowy.swf.config import CATEGORIES, SWFActivityConfig
 from flowy.swf.decider import as_store
 from flowy.swf.payloads import Payloads, pack, unpack
 from flowy.swf.performing import Activity, Answer, failed, perform

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowy.config import check_factory, check_fit, describe
 from flowy.errors import NondeterminismError, UsageError
-from flowy.swf.config import CATEGORIES, SWFWorkflowConfig, TypeKey, type_key
+from flowy.swf.checking import TypeKey, type_key
+from flowy.swf.config import CATEGORIES, SWFWorkflowConfig
 from flowy.swf.decisions import STANDARD, UNKNOWN, Decisions, Limits, cut, write
 from flowy.swf.execution import Execution, Workflow
 from flowy.swf.history import Event, Incomplete, attributes_of, check_contiguous, read_events

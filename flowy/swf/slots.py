@@ -31,8 +31,8 @@ from flowy.errors import UsageError
 from flowy.local.cpus import available
 from flowy.local.memory import show_bytes
 from flowy.serialization import dumps, explain
+from flowy.swf.checking import TypeKey
 from flowy.swf.child import Child, Gone
-from flowy.swf.config import TypeKey
 from flowy.swf.inside import ANSWER, BEAT, BROKEN, CANCEL, LEAVE, READY, SETUP, TASK, WORK
 from flowy.swf.performing import Activity, Answer, failed
 from flowy.swf.polling import Poll, Task, Worker
