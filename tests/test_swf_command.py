@@ -173,6 +173,17 @@ def test_executions_are_listed(client: swf.SWFClient, run: Flowy, done: None) ->
     assert ids("--status", "all", "--type", "Listen", "--id", "listen") == {"listen"}
     assert ids("--status", "all", "--type", "Sum", "--id", "listen") == set()
     assert ids("--status", "failed") == set()
+    assert run("list", "--status", "failed", "--tag", "red\x1b") == (
+        0,
+        "",
+        "flowy swf list: no failed execution in the domain test with --tag red\\u001b "
+        "(--status all lists those in any state)\n",
+    )
+    assert run("list", "--json", "--status", "all", "--tag", "blue") == (
+        0,
+        "",
+        "flowy swf list: no execution in the domain test with --tag blue\n",
+    )
     status, out, err = run("list", "--status", "all", "--limit", "1")
     assert status == 0
     assert len(out.splitlines()) == 2

@@ -65,9 +65,20 @@ def on_list(options: argparse.Namespace) -> int:
                 print(json.dumps(info, default=_stamp))
         elif infos:
             print("\n".join(_columns([_COLUMNS, *map(_row, infos[: options.limit])])))
+        if not infos:
+            print(f"flowy swf list: {harmless(_nothing(options))}", file=sys.stderr)
         if len(infos) > options.limit:
             print(f"flowy swf list: there are more than --limit {options.limit}", file=sys.stderr)
     return command.status
+
+
+def _nothing(options: argparse.Namespace) -> str:
+    """That nothing was found, of what was asked for."""
+    asked = {"--id": options.id, "--type": options.type, "--tag": options.tag, "--since": options.since}
+    given = "".join(f" {name} {value}" for name, value in asked.items() if value is not None)
+    which = "" if options.status == "ALL" else f"{options.status.lower().replace('_', ' ')} "
+    more = "" if options.status == "ALL" else " (--status all lists those in any state)"
+    return f"no {which}execution in the domain {options.domain}{given and f' with{given}'}{more}"
 
 
 _COLUMNS = ("started (UTC)", "status", "workflow id", "run id", "type", "tags")
