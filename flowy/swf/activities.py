@@ -194,6 +194,8 @@ class SWFActivityWorker(Remote):
             return Answer("completed", {"result": _from_store(lambda: pack(text, what, self.payloads))})
         except OSError:
             raise
+        except UsageError as error:
+            return failed(describe(error))
         except Exception as error:
             return failed(describe(error), format_remote(error))
 

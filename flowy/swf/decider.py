@@ -219,6 +219,7 @@ class SWFWorkflowWorker(Remote):
     def _raise_with_lines(self, workflow: Workflow, key: tuple[str, str], events: list[Event]) -> None:
         """Do it again, keeping the line of each call, for a better error."""
         again = self._make(workflow, key, lines=True)
+        again.ledger.warned = True  # the first time
         try:
             apply(again, events)
         finally:

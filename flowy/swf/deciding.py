@@ -123,8 +123,9 @@ class Decider:
         name = run_key(task)[0]
         try:
             decisions = self._decide(task)
-        except NondeterminismError:
-            log.exception("the code of %s is not what its history was made with: no decision", name)
+        except NondeterminismError as error:
+            # It says all: the way through flowy that led there helps nobody.
+            log.error("no decision for %s, its task will come again: %s", name, str(error))
         except Exception:
             log.exception("no decision could be made for %s: its task will come again", name)
         else:
