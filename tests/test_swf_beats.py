@@ -31,6 +31,7 @@ def test_a_time_that_is_up_is_told_once_swf_had_the_chance_to_say_no() -> None:
     clock = Overdue(Terms(close=60), 100.0)
     assert clock.ask(100.0) == 160 + LATE
     clock.heard(140.0)
+    clock.asked(150.0)
     assert clock.why(160 + SPARE) == ""
     assert clock.why(161 + SPARE) == (
         "its time is up, 60 s from its start, and Amazon SWF has not answered for 27 s"
@@ -41,8 +42,10 @@ def test_swf_may_say_that_a_task_runs_behind_the_end_of_its_type() -> None:
     """Its workflow gave it more time."""
     clock = Overdue(Terms(close=60), 100.0)
     clock.heard(160.5)  # it may not have looked yet
+    clock.asked(161.0)
     assert "its time is up" in clock.why(170.0)
     clock.heard(162.0)
+    clock.asked(163.0)
     assert clock.why(1e9) == ""
     assert clock.ask(162.0) == float("inf")
 
@@ -51,13 +54,25 @@ def test_a_heartbeat_time_out_runs_from_the_last_answer() -> None:
     clock = Overdue(Terms(heartbeat=30), 100.0)
     for now in range(110, 500, 10):
         clock.heard(now)
+        clock.asked(now + 5)
         assert clock.why(now + 30) == ""
     assert clock.why(490 + 30 + SPARE) == ""
     assert "heartbeat time-out of 30 s" in clock.why(491 + 30 + SPARE)
 
 
+def test_a_process_that_was_stopped_asks_first() -> None:
+    clock = Overdue(Terms(60, 30), 100.0)
+    clock.heard(110.0)
+    assert clock.why(1000.0) == ""  # nobody asked meanwhile
+    clock.asked(1000.0)
+    assert clock.why(1000 + ANSWER) == ""
+    assert clock.why(1001 + ANSWER) != ""
+
+
 def test_what_has_no_time_out_is_never_over() -> None:
-    assert Overdue(Terms(), 0.0).why(1e12) == ""
+    clock = Overdue(Terms(), 0.0)
+    clock.asked(0.0)
+    assert clock.why(1e12) == ""
 
 
 def test_what_a_type_says() -> None:

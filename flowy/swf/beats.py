@@ -104,10 +104,19 @@ class Overdue:
     def __init__(self, terms: Terms, now: float) -> None:
         self.terms = terms
         self._began = self._heard = now
+        self._asked: float | None = None
+        """When SWF was first asked since it last answered. A process that was stopped for a while has
+        heard nothing either, and is no reason to give up."""
+
+    def asked(self, now: float) -> None:
+        """SWF is asked."""
+        if self._asked is None:
+            self._asked = now
 
     def heard(self, now: float) -> None:
         """SWF has said that it runs."""
         self._heard = now
+        self._asked = None
 
     def ask(self, now: float) -> float:
         """When SWF should be asked because of an end of it that is still to come."""
@@ -116,6 +125,8 @@ class Overdue:
 
     def why(self, now: float) -> str:
         """Which time is up, for people; '' if none is, or SWF may still say that it is not."""
+        if self._asked is None or now <= self._asked + ANSWER:
+            return ""
         silent = now - self._heard
         told = f"and Amazon SWF has not answered for {silent:.0f} s"
         # An answer from behind the end has shown that it was none.
@@ -219,6 +230,7 @@ class Beats:
         """Send one; whether there is any sense in further ones."""
         from flowy.swf.client import Refused, Unreachable
 
+        self._overdue.asked(time.monotonic())
         try:
             said = self._client.record_activity_task_heartbeat(self._token, self._details)
         except Refused as error:
