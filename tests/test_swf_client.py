@@ -454,6 +454,29 @@ def test_code_that_does_not_fit_the_history_schedules_nothing(
     assert bench.run.wait(0) == 1
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+def test_a_workflow_that_exits_ends_no_decider(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(abs)
+    bench.run = bench.start(-1)
+    known = bench.decider.workflows["One", "1"]
+
+    def exits(n: int) -> None:
+        raise error
+
+    bench.decider.workflows["One", "1"] = known._replace(factory=lambda act: exits)
+    assert bench.decide()
+    assert "no decision could be made" in caplog.text
+    assert "in exits" in caplog.text
+    bench.decider.workflows["One", "1"] = known
+    bench.local.advance(31)
+    bench.decide()
+    bench.act()
+    bench.decide()
+    assert bench.run.wait(0) == 1
+
+
 def test_a_refused_response_evicts(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(abs)
     bench.run = bench.start(-3)

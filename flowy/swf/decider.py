@@ -206,6 +206,9 @@ class SWFWorkflowWorker(Remote):
             execution.close()
             raise
         self.kept.keep(key, execution)
+        if execution.where:  # SWF gets the message alone, as from flowy 0.4
+            log.warning("%s has failed:\n%s", key[0], execution.where.rstrip())
+            execution.where = ""
         previous, started = execution.ledger.previous_event, execution.ledger.started_event
         if previous < self.limits.continue_at <= started:
             log.warning(

@@ -126,7 +126,10 @@ class Decider:
         except NondeterminismError as error:
             # It says all: the way through flowy that led there helps nobody.
             log.error("no decision for %s, its task will come again: %s", name, str(error))
-        except Exception:
+        except KeyboardInterrupt:
+            raise  # for this process
+        except BaseException:
+            # Also sys.exit() in a workflow, which else would end one decider after another.
             log.exception("no decision could be made for %s: its task will come again", name)
         else:
             self._respond(task, decisions)

@@ -91,10 +91,9 @@ def _result(activity: Activity, value: Any) -> Answer:
 
 
 def _where(error: BaseException) -> str:
-    """Its traceback, without the frame of who called the activity."""
-    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-        error = error.with_traceback(error.__traceback__.tb_next)
-    return format_remote(error)
+    """Its traceback, without the frame of who called the activity; '' if that is all there is."""
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    return format_remote(error.with_traceback(trace)) if trace is not None else ""
 
 
 def failed(reason: str, details: str = "") -> Answer:

@@ -124,9 +124,9 @@ class Family:
 PATIENT = {"decision": 3000, "activity": 10_000, "outside": 10_000, "retry": (0,)}
 """Nothing is lost, so nothing needs to time out."""
 IMPATIENT = {"decision": 60, "activity": 60, "outside": 600, "retry": (0,) * 15}
-"""A task whose poll got no reply comes back by its time-out only. One that is only slow, on a machine that
-has other work, runs twice, which is as it should be; but who acts from outside once it has run, and would
-act twice, has more time."""
+"""A task whose poll got no reply comes back by its time-out only. One that is only slow, on a machine
+that has other work, runs twice, which is as it should be; but who acts from outside once it has run,
+and would act twice, has more time."""
 
 
 def sail(
