@@ -331,7 +331,7 @@ def test_late_and_double_answers_harm_nothing(caplog: pytest.LogCaptureFixture) 
     assert fault.hits == 1
 
 
-def test_heartbeats_tell_details_and_hear_of_the_end() -> None:
+def test_heartbeats_tell_details_and_hear_of_the_end(caplog: pytest.LogCaptureFixture) -> None:
     def activity() -> None:
         end = threading.Event()
         flowy.heartbeat({"at": 5})
@@ -346,6 +346,7 @@ def test_heartbeats_tell_details_and_hear_of_the_end() -> None:
     bench = Bench(activity, heartbeat=0.1)
     with pytest.raises(flowy.TaskError, match="timed out: start_to_close"):
         bench.play()
+    assert f"act-0-0 of {bench.run.workflow_id} runs here, and is over for SWF" in caplog.text
     with pytest.raises(flowy.UsageError, match="2,048"):
         flowy.swf.beats.Beats.beat(object.__new__(flowy.swf.beats.Beats), "x" * 3000)
 

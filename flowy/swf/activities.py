@@ -155,7 +155,7 @@ class SWFActivityWorker(Remote):
         if known is None:
             log.error("a task came for the activity %s %s, which is not registered here", *key)
             return failed(f"the activity {key[0]} {key[1]} is not registered with this worker")
-        with self._beats(at, known, task) as beats:
+        with self._beats(at, known, name, task) as beats:
             try:
                 text = self._input(task)
             except OSError:
@@ -168,7 +168,7 @@ class SWFActivityWorker(Remote):
                 answer = slot.run(key, text, name, beats)
             return answer and self._packed(key, answer)  # a store may take its time
 
-    def _beats(self, at: At, known: Activity, task: Mapping[str, Any]) -> Beats:
+    def _beats(self, at: At, known: Activity, name: str, task: Mapping[str, Any]) -> Beats:
         terms = registered(known.config.defaults)
         limit = min(terms.heartbeat, self.heartbeat or math.inf)
         interval = limit / 3 if 0 < limit < math.inf else BEAT
@@ -179,7 +179,7 @@ class SWFActivityWorker(Remote):
             newest = at.client.history(*key, reverse_order=True)
             return terms_of(itertools.islice(newest, LOOK_BACK), int(task["startedEventId"]))
 
-        return Beats(at.client, task["taskToken"], interval, terms, learn)
+        return Beats(at.client, task["taskToken"], interval, terms, learn, name)
 
     def _input(self, task: Mapping[str, Any]) -> str | None:
         text = task.get("input")

@@ -145,6 +145,7 @@ class Beats:
         interval: seconds between two heartbeats.
         terms: the time-outs of its type.
         learn: reads its own time-outs; None: it can't tell. Called at most once with success.
+        name: of the task, for the log.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class Beats:
         interval: float,
         terms: Terms = NONE,
         learn: Callable[[], Terms | None] | None = None,
+        name: str = "a task",
     ) -> None:
         self.why = ""
         """Why it is over, for people; '' while it is not."""
@@ -167,6 +169,7 @@ class Beats:
         now = time.monotonic()
         self._overdue = Overdue(terms, now)
         self._learn = learn
+        self._name = name
         self._learn_at = now + min(LEARN, min(terms) / 2)
         self._learning: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="flowy-swf-heartbeat", daemon=True)
@@ -237,14 +240,14 @@ class Beats:
             if self._ended:
                 return False  # it came behind the answer
             if error.kind == "UnknownResourceFault":
-                log.warning("a task that runs here is over for SWF: %s", str(error))
+                log.warning("%s runs here, and is over for SWF: %s", self._name, str(error))
                 self.why = self.why or "it is over for SWF"
                 return False
-            log.error("a heartbeat was refused: %s", str(error))
+            log.error("a heartbeat of %s was refused: %s", self._name, str(error))
         except Unreachable as error:
-            log.warning("a heartbeat did not arrive: %s", str(error))
+            log.warning("a heartbeat of %s did not arrive: %s", self._name, str(error))
         except Exception:
-            log.exception("a heartbeat could not be sent")
+            log.exception("a heartbeat of %s could not be sent", self._name)
         else:
             self._overdue.heard(time.monotonic())
             self._stopped = self._stopped or bool(said.get("cancelRequested"))
@@ -267,12 +270,13 @@ class Beats:
         try:
             terms = learn()
         except Unreachable as error:
-            log.info("the time-outs of a task could not be read, which is tried again: %s", str(error))
+            log.info("the time-outs of %s could not be read for now: %s", self._name, str(error))
             return
         except Refused as error:
-            log.info("the time-outs of a task can't be read, those of its type count: %s", str(error))
+            told = "the time-outs of %s can't be read, those of its type count: %s"
+            log.info(told, self._name, str(error))
         except Exception:
-            log.exception("the time-outs of a task could not be read, those of its type count")
+            log.exception("the time-outs of %s could not be read, those of its type count", self._name)
         else:
             self._overdue.terms = terms or self._overdue.terms
         self._learn = None
