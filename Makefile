@@ -97,7 +97,7 @@ bench: $(VENV)/.flowy $(VENV)/.bench
 		$(addprefix --set-commit-hash=,$(shell git rev-parse --verify HEAD 2>/dev/null))
 
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info flowy/*.c flowy/*.so flowy/*.html
+	rm -rf .venv .venv-3.* .bench build dist *.egg-info flowy/*.c flowy/*.so flowy/*.html
 	rm -rf tests/mermaid/node_modules
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find flowy tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -163,7 +163,7 @@ def late_over_early() -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replaying", description=__doc__)
-    parser.add_argument("--place", default=".bench", help="where the environments are")
+    parser.add_argument("--place", default=".bench", help="where the environments are, and stay")
     parser.add_argument("--python", default=sys.executable, help="what makes them")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--alone", action="store_true", help="do not compare with other engines")

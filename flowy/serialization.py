@@ -15,8 +15,9 @@ import io
 import pickle
 import re
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from flowy._record import Record
@@ -27,6 +28,7 @@ MAX_NESTING = 500
 LARGE = 1 << 16
 """Bytes from which a buffer travels beside the pickle that it belongs to."""
 _ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
+_NO_FILE = "<dynamic-code>"
 _HINT = "pass what is needed to make it instead, or use executor='threads'"
 
 loads = pickle.loads
@@ -56,10 +58,9 @@ def dumps(value: Any, callback: Callback | None = None) -> bytes:
 
 
 def _dumps_by_value(value: Any, callback: Callback | None = None) -> bytes:
-    import cloudpickle
-
-    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL, buffer_callback=callback)
-    return data
+    file = io.BytesIO()
+    _by_value_pickler()(file, PROTOCOL, buffer_callback=callback).dump(value)
+    return file.getvalue()
 
 
 def travel_by_value(module: ModuleType) -> None:
@@ -187,7 +188,7 @@ def _dump_blobs(
     """The careful way: each object is looked at before it is pickled."""
     del buffers[:]
     file = io.BytesIO()
-    pickler = (_by_value_pickler() if by_value else _Pickler)(file, PROTOCOL, buffer_callback=take)
+    pickler = (_by_value_blob_pickler() if by_value else _Pickler)(file, PROTOCOL, buffer_callback=take)
     pickler.blobs = []
     pickler.places = {}
     try:
@@ -225,9 +226,23 @@ class _Pickler(pickle.Pickler):
 
 @functools.cache
 def _by_value_pickler() -> Any:
+    """cloudpickle's pickler, but the file that code is from stays with it: newer ones write
+    '<dynamic-code>' instead, and tracebacks would have neither file nor source line."""
     import cloudpickle
 
-    return type("_ByValuePickler", (cloudpickle.Pickler,), {"persistent_id": _place_blob})
+    given = cloudpickle.Pickler.dispatch_table
+
+    def reduce_code(code: CodeType) -> tuple[Any, tuple[Any, ...]]:
+        make, parts = given[CodeType](code)
+        return make, tuple(code.co_filename if part == _NO_FILE else part for part in parts)
+
+    table = ChainMap({CodeType: reduce_code}, given)
+    return type("_ByValuePickler", (cloudpickle.Pickler,), {"dispatch_table": table})
+
+
+@functools.cache
+def _by_value_blob_pickler() -> Any:
+    return type("_ByValueBlobPickler", (_by_value_pickler(),), {"persistent_id": _place_blob})
 
 
 class _Unpickler(pickle.Unpickler):

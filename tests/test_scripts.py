@@ -474,3 +474,31 @@ print(sorted(slow & set(sys.modules)))
 def test_import_is_light(script: Callable[..., Any]) -> None:
     """What takes long to import comes in when it is needed."""
     assert run(script("-c", IMPORTED)) == "[]\n"
+
+
+@pytest.mark.parametrize("given", ["n", "n, b'x' * 100_000"], ids=["small", "large"])
+def test_a_traceback_has_the_file_and_the_line(script: Any, tmp_path: Path, given: str) -> None:
+    """Also of functions that travel by value, with a large argument or without."""
+    code = f"""
+import flowy
+
+def fails(n, more=None):
+    raise ValueError(n)  # this line
+
+class One:
+    def __init__(self, fails):
+        self.fails = fails
+
+    def __call__(self, n):
+        return self.fails({given})
+
+w = flowy.LocalWorkflow(One)
+w.conf_activity('fails', fails)
+try:
+    w.run(7)
+except flowy.TaskError as error:
+    print(error.remote_traceback)
+"""
+    (tmp_path / "failing.py").write_text(code)
+    told = run(script("failing.py"))
+    assert 'failing.py", line 5, in fails\n    raise ValueError(n)  # this line\n' in told

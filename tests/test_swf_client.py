@@ -5,6 +5,7 @@ Owns: single calls and single tasks, where `test_swf_network` runs whole workflo
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -330,7 +331,7 @@ def test_late_and_double_answers_harm_nothing(caplog: pytest.LogCaptureFixture) 
     assert fault.hits == 1
 
 
-def test_heartbeats_tell_details_and_hear_of_the_end() -> None:
+def test_heartbeats_tell_details_and_hear_of_the_end(caplog: pytest.LogCaptureFixture) -> None:
     def activity() -> None:
         end = threading.Event()
         flowy.heartbeat({"at": 5})
@@ -345,8 +346,69 @@ def test_heartbeats_tell_details_and_hear_of_the_end() -> None:
     bench = Bench(activity, heartbeat=0.1)
     with pytest.raises(flowy.TaskError, match="timed out: start_to_close"):
         bench.play()
+    assert f"act-0-0 of {bench.run.workflow_id} runs here, and is over for SWF" in caplog.text
     with pytest.raises(flowy.UsageError, match="2,048"):
-        flowy.swf.activities.Beats.beat(object.__new__(flowy.swf.activities.Beats), "x" * 3000)
+        flowy.swf.beats.Beats.beat(object.__new__(flowy.swf.beats.Beats), "x" * 3000)
+
+
+def cyclic() -> list[Any]:
+    made: list[Any] = []
+    made.append(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (object(), r"its result can't be sent: .*an? object, which can't travel"),
+        (float("nan"), r"its result can't be sent: .*nan, which JSON does not have: pass"),
+        ([{"a": {1: 2}}], r"value\[0\]\['a'\] has the key 1: .*use str"),
+        (cyclic(), r"its result can't be sent: .*value\[0\].* … .*\[0\]: containers nest deeper"),
+        ("x" * 10_000_000, r"the result of act 1 has 10,000,002 characters .*give payloads"),
+    ],
+    ids=["object", "nan", "key", "cycle", "long"],
+)
+def test_a_result_that_can_not_be_sent_is_told_in_short(value: Any, told: str) -> None:
+    """It fits into the 256 characters of a reason, or the first of them say all; and no traceback of
+    flowy's own goes with it."""
+    bench = Bench(lambda: value)
+    with pytest.raises(flowy.TaskError, match=told):
+        bench.play()
+    says = bench.only("ActivityTaskFailed")
+    assert "Traceback" not in says.get("details", "")
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError("x"), GeneratorExit("x"), SystemExit("x")])
+def test_no_exception_of_an_activity_ends_its_worker(error: BaseException) -> None:
+    def activity() -> None:
+        raise error
+
+    bench = Bench(activity)
+    with pytest.raises(flowy.TaskError, match=f"failed: {type(error).__name__}: x"):
+        bench.play()
+
+
+def test_ctrl_c_is_for_the_worker() -> None:
+    def activity() -> None:
+        raise KeyboardInterrupt
+
+    bench = Bench(activity)
+    with pytest.raises(KeyboardInterrupt):
+        bench.play()
+
+
+def test_errors_keep_no_frames(over_http: tuple[LocalSWF, swf.SWFClient]) -> None:
+    """Frames of urllib3 would keep connections, and errors of it refer to themselves."""
+    local, client = over_http
+    with local.inject("reset", "list_domains"), pytest.raises(swf.Unreachable) as caught:
+        client.call("list_domains", registrationStatus="REGISTERED")
+    error = caught.value.__cause__
+    count = 0
+    while error is not None:
+        assert error.__traceback__ is None
+        error = error.__cause__ or error.__context__
+        count += 1
+    assert count > 1
 
 
 # ------------------------------------------------------------------ decision tasks
@@ -378,12 +440,40 @@ def test_code_that_does_not_fit_the_history_schedules_nothing(
     before = len(bench.events())
     bench.decider.kept.clear()
     known = bench.decider.workflows["One", "1"]
-    bench.decider.workflows["One", "1"] = known._replace(factory=lambda act: lambda n: None)
+    bench.decider.workflows["One", "1"] = known._replace(
+        factory=lambda act: lambda n: [act(n + 1), act(n)]
+    )
     bench.decide()
     assert len(bench.events()) == before + 1  # DecisionTaskStarted
     assert "no decision" in caplog.text
+    assert "the history does not have" in caplog.text
+    assert caplog.text.count("had the input") == 1
+    assert "Traceback" not in caplog.text  # the message has the line of the workflow
     bench.decider.workflows["One", "1"] = known
     bench.local.advance(31)
+    bench.decide()
+    assert bench.run.wait(0) == 1
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+def test_a_workflow_that_exits_ends_no_decider(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(abs)
+    bench.run = bench.start(-1)
+    known = bench.decider.workflows["One", "1"]
+
+    def exits(n: int) -> None:
+        raise error
+
+    bench.decider.workflows["One", "1"] = known._replace(factory=lambda act: exits)
+    assert bench.decide()
+    assert "no decision could be made" in caplog.text
+    assert "in exits" in caplog.text
+    bench.decider.workflows["One", "1"] = known
+    bench.local.advance(31)
+    bench.decide()
+    bench.act()
     bench.decide()
     assert bench.run.wait(0) == 1
 
@@ -491,7 +581,10 @@ def test_tasks_of_kept_runs_bring_only_what_is_new(monkeypatch: pytest.MonkeyPat
     assert (decider.kept.hits, decider.kept.misses, reads) == (20, 0, [])
 
 
-def test_polls_survive_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polls_survive_what_happens(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flowy.swf")
     bench = Bench(abs)
     bench.run = bench.start(-3)
     bench.decide()
@@ -507,6 +600,8 @@ def test_polls_survive_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.worker, "break_loop", bench.decide)
     bench.worker.run_forever(DOMAIN, ACTIVITIES, bench.client, setup_log=False)
     assert bench.run.wait(0) == 3
+    assert caplog.text.count("polling for tasks failed") == 3
+    assert caplog.text.count("polling for tasks works again") == 1
 
 
 def test_a_task_that_can_not_be_answered_ends_no_worker(

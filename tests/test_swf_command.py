@@ -158,6 +158,23 @@ def test_an_execution_is_ended(how: str, client: swf.SWFClient, run: Flowy, done
     status, _, err = run(how, "listen")
     assert status == 3
     assert "UnknownResourceFault" in err
+    assert "flowy swf list shows those that are open" in err
+
+
+def test_what_is_refused_says_what_to_do(client: swf.SWFClient, run: Flowy, done: None) -> None:
+    status, _, err = run("start", "--id", "listen", "Listen")
+    assert status == 3
+    assert "one with this id is open (give another --id" in err
+    status, _, err = run("start", "--version", "9", "Listen")
+    assert status == 3
+    assert "flowy swf register makes it known" in err
+
+
+def test_a_run_that_waits_for_its_value_replays(client: swf.SWFClient, run: Flowy, done: None) -> None:
+    assert run("start", "--id", "new", "Calls", "echo", "1")[0] == 0
+    status, out, _ = run("replay", "swf_shop", "new")
+    assert status == 0
+    assert "waiting for several results" in out
 
 
 def test_executions_are_listed(client: swf.SWFClient, run: Flowy, done: None) -> None:
@@ -173,6 +190,17 @@ def test_executions_are_listed(client: swf.SWFClient, run: Flowy, done: None) ->
     assert ids("--status", "all", "--type", "Listen", "--id", "listen") == {"listen"}
     assert ids("--status", "all", "--type", "Sum", "--id", "listen") == set()
     assert ids("--status", "failed") == set()
+    assert run("list", "--status", "failed", "--tag", "red\x1b") == (
+        0,
+        "",
+        "flowy swf list: no failed execution in the domain test with --tag red\\u001b "
+        "(--status all lists those in any state)\n",
+    )
+    assert run("list", "--json", "--status", "all", "--tag", "blue") == (
+        0,
+        "",
+        "flowy swf list: no execution in the domain test with --tag blue\n",
+    )
     status, out, err = run("list", "--status", "all", "--limit", "1")
     assert status == 0
     assert len(out.splitlines()) == 2

@@ -563,6 +563,18 @@ def test_a_cancel_that_nobody_asked_for_is_a_failure() -> None:
     assert Story(body).end() == ("FailWorkflowExecution", {"reason": "by itself"})
 
 
+def test_a_failure_of_the_code_tells_where_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    def body(*given: Any) -> Any:
+        return [][n]  # here
+
+    n = 3
+    assert Story(body).end() == ("FailWorkflowExecution", {"reason": "list index out of range"})
+    assert " has failed:\nTraceback" in caplog.text
+    assert "in body\n    return [][n]  # here\n" in caplog.text
+    assert "IndexError: list index out of range" in caplog.text
+    assert "_sched" not in caplog.text
+
+
 # signals
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 import swf_shop
+from botocore.config import Config
 from swf_network import KEYS, WAIT
 
 import flowy
@@ -34,10 +35,15 @@ pytestmark = pytest.mark.slow
 Eventually = Callable[..., bool]
 
 
+ONCE = Config(retries={"total_max_attempts": 1})  # none of its threads sleeps when a test is over
+BRIEF = flowy.SWFActivityConfig("activities", "NONE", "NONE", "NONE", default_start_to_close=1)
+
+
 class Site:
     """A service, with workers in threads of this process whose tasks are done by others."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, local: LocalSWF, url: str) -> None:
+        self.local = local
         self.url = url
         self.store: swf.Payloads | None = None
         self.client = self.make_client()
@@ -46,7 +52,7 @@ class Site:
         self._ends: list[Callable[[], None]] = []
 
     def make_client(self) -> swf.SWFClient:
-        return swf.SWFClient(kwargs={**KEYS, "endpoint_url": self.url})
+        return swf.SWFClient(config=ONCE, kwargs={**KEYS, "endpoint_url": self.url})
 
     def decider(self, keep: int = 1000, **given: Any) -> swf.SWFWorkflowWorker:
         worker = find_workers(["swf_shop"]).decider
@@ -62,6 +68,7 @@ class Site:
         assert found is not None
         worker = swf.SWFActivityWorker(heartbeat=0.3, rerun_on_worker_death=rerun)
         worker.activities.update(found.activities)
+        worker.register(BRIEF, swf_shop.act, 1, "brief")
         worker.payloads = self.store
         self.run(worker, "activities", **given)
         return worker
@@ -109,8 +116,9 @@ class Site:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with LocalSWF(clock=SystemClock()).serve() as url:
-        made = Site(url)
+    local = LocalSWF(clock=SystemClock())
+    with local.serve() as url:
+        made = Site(local, url)
         try:
             yield made
         finally:
@@ -203,6 +211,74 @@ def test_a_hung_activity_is_killed_with_what_it_started(
     assert site.value("Sum", 4) == 14  # by the same slot
     for pid in map(int, read(told).split()):
         assert eventually(lambda pid=pid: not psutil.pid_exists(pid))
+
+
+@contextlib.contextmanager
+def cut_off(site: Site) -> Iterator[Any]:
+    """Nobody hears SWF; how often that was noticed by heartbeats, as `hits`."""
+    others = ("poll_for_activity_task", "get_workflow_execution_history")
+    beating = site.local.inject("reset", "record_activity_task_heartbeat")
+    with beating, site.local.inject("reset", others):
+        yield beating
+
+
+def brief_calls(site: Site, **given: Any) -> None:
+    """A decider of one workflow, of an activity that has a second if nothing else is said."""
+    config = flowy.SWFWorkflowConfig("deciders", 3600, 10, "TERMINATE")
+    config.conf_activity("act", version=1, name="brief", retry=(0,), **given)
+    worker = swf.SWFWorkflowWorker()
+    worker.register(config, swf_shop.Calls, 1, "Briefly")
+    site.run(worker, "deciders")
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowy.swf.slots.CLEAN_UP", 0.1)
+    for name in ("LATE", "ANSWER"):
+        monkeypatch.setattr(f"flowy.swf.beats.{name}", 0.2)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_hung_activity_is_killed_in_time_if_swf_can_not_be_asked(
+    site: Site, tmp_path: Path, eventually: Eventually
+) -> None:
+    site.activities(processes=1)
+    brief_calls(site)
+    told = tmp_path / "pids"
+    run = site.start("Briefly", "hang", str(told))
+    assert eventually(lambda: read(told))
+    pids = list(map(int, read(told).split()))
+    with cut_off(site):
+        for pid in pids:
+            assert eventually(lambda pid=pid: not psutil.pid_exists(pid))
+    with pytest.raises(flowy.TaskError, match="timed out: start_to_close"):
+        run.wait(WAIT)
+    assert site.value("Briefly", "echo", 1) == 1  # by the same slot
+
+
+@pytest.mark.usefixtures("hurried")
+def test_an_activity_that_was_given_more_time_lives_on_while_swf_can_not_be_asked(
+    site: Site, tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flowy.swf import beats
+
+    known = threading.Event()
+
+    def terms_of(*given: Any) -> Any:
+        terms = beats.terms_of(*given)
+        known.set()
+        return terms
+
+    monkeypatch.setattr("flowy.swf.activities.terms_of", terms_of)
+    site.activities(processes=1)
+    brief_calls(site, start_to_close=600)
+    told, go_on = tmp_path / "pid", tmp_path / "go on"
+    run = site.start("Briefly", "wait_for", str(go_on), str(told))
+    assert known.wait(WAIT)
+    with cut_off(site) as beating:
+        assert eventually(lambda: beating.hits > 20)  # two seconds and more
+    go_on.touch()
+    assert run.wait(WAIT) == "seen"
 
 
 def test_a_cancel_is_delivered_into_the_activity(

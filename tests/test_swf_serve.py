@@ -392,6 +392,7 @@ def test_a_port_in_use_is_explained(script: Callable[..., Any]) -> None:
         status, errors = fails(script, "--port", str(port))
     assert status == 1
     assert f"can't listen on 127.0.0.1 port {port}" in errors
+    assert "give another --port" in errors
 
 
 def test_limits_and_faults_are_as_asked(serve: Callable[..., Served]) -> None:

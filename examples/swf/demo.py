@@ -43,11 +43,13 @@ class Shell:
             cwd=HERE,
             env=self.environment,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if quiet else None,
             text=True,
             check=False,
             timeout=PATIENCE,
         )
         if done.returncode:
+            print(done.stderr or "", end="", file=sys.stderr)
             raise SystemExit(f"demo-swf: flowy swf {shlex.join(words)} ended with {done.returncode}")
         if not quiet:
             print(done.stdout, end="", flush=True)

@@ -1,10 +1,10 @@
 """Activity tasks of Amazon SWF, run and answered.
 
-Owns: `SWFActivityWorker`: the activities that a worker knows, and for each task its input, its
-heartbeats, and its one answer.
+Owns: `SWFActivityWorker`: the activities that a worker knows, and for each task its input and its one
+answer.
 
-May not know: boto3, or workflows. Its neighbours are `remote` (polls), `performing`, which runs an
-activity here, and `slots`, which have it run in processes.
+May not know: boto3, or workflows. Its neighbours are `remote` (polls), `beats` (heartbeats, and when a
+task is over), `performing`, which runs an activity here, and `slots`, which have it run in processes.
 
 A task gets exactly one kind of answer. What fails on the way to SWF is tried again and never becomes a
 failure of the task; what can't be sent in the end is left to the task's time-outs.
@@ -12,20 +12,22 @@ failure of the task; what can't be sent in the end is left to the task's time-ou
 
 from __future__ import annotations
 
+import itertools
 import logging
+import math
 import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flowy import activity as running
 from flowy.config import describe as name_of
 from flowy.errors import UsageError, describe, format_remote
-from flowy.swf.config import CATEGORIES, SWFActivityConfig, TypeKey, type_key
+from flowy.swf.beats import BEAT, Beats, Terms, registered, terms_of
+from flowy.swf.checking import TypeKey, type_key
+from flowy.swf.config import CATEGORIES, SWFActivityConfig
 from flowy.swf.decider import as_store
 from flowy.swf.payloads import Payloads, pack, unpack
-from flowy.swf.performing import Activity, Answer, details_text, failed, perform
+from flowy.swf.performing import Activity, Answer, failed, perform
 from flowy.swf.rates import Backoff
 from flowy.swf.remote import Many, Place, Remote, Tasks
 
@@ -37,13 +39,18 @@ __all__ = ["SWFActivityWorker"]
 
 log = logging.getLogger("flowy.swf")
 
-BEAT = 10.0
-"""Seconds between heartbeats where the type of an activity says nothing of them: so cancels arrive."""
-LATE = 1.0
-"""Seconds after which SWF has surely noticed that a time is up."""
 TRIES = 40
 """How often an answer is sent, some ten minutes in all."""
 STORE_TRIES = 6
+LOOK_BACK = 5000
+"""Events before now among which a task's own time-outs are looked for."""
+
+
+class At(NamedTuple):
+    """Where a task is from."""
+
+    client: SWFClient
+    domain: str
 
 
 class SWFActivityWorker(Remote):
@@ -107,7 +114,7 @@ class SWFActivityWorker(Remote):
         """What to poll, and how to answer."""
         return (
             {"activities": lambda: client.poll_for_activity_task(domain, task_list, identity)},
-            lambda task: self._answer(client, task),
+            lambda task: self._answer(At(client, domain), task),
         )
 
     def crew(self, place: Place, many: Many, stop: threading.Event, grace: float) -> Slots:
@@ -119,7 +126,7 @@ class SWFActivityWorker(Remote):
             many.processes,
             self.activities,
             polls,
-            lambda task, slot: self._answer(place.client, task, slot),
+            lambda task, slot: self._answer(At(place.client, place.domain), task, slot),
             stop,
             self.break_loop,
             grace,
@@ -129,26 +136,26 @@ class SWFActivityWorker(Remote):
 
     # ------------------------------------------------------------ one task
 
-    def _answer(self, client: SWFClient, task: Mapping[str, Any], slot: Slot | None = None) -> None:
+    def _answer(self, at: At, task: Mapping[str, Any], slot: Slot | None = None) -> None:
         type = task.get("activityType") or {}
         key = str(type.get("name") or ""), str(type.get("version") or "")
         name = f"{task.get('activityId')} of {(task.get('workflowExecution') or {}).get('workflowId')}"
         try:
-            answer = self._run(client, key, name, task, slot)
+            answer = self._run(at, key, name, task, slot)
         except OSError as error:  # of the payload store: no fault of the task
             log.error("%s is left to its time-out: %s", name, str(error))
             return
         if answer is not None:
-            self._send(client, name, task["taskToken"], answer)
+            self._send(at.client, name, task["taskToken"], answer)
 
     def _run(
-        self, client: SWFClient, key: TypeKey, name: str, task: Mapping[str, Any], slot: Slot | None
+        self, at: At, key: TypeKey, name: str, task: Mapping[str, Any], slot: Slot | None
     ) -> Answer | None:
         known = self.activities.get(key)
         if known is None:
             log.error("a task came for the activity %s %s, which is not registered here", *key)
             return failed(f"the activity {key[0]} {key[1]} is not registered with this worker")
-        with Beats(client, task["taskToken"], self._interval(known), self._ends(known)) as beats:
+        with self._beats(at, known, name, task) as beats:
             try:
                 text = self._input(task)
             except OSError:
@@ -161,18 +168,18 @@ class SWFActivityWorker(Remote):
                 answer = slot.run(key, text, name, beats)
             return answer and self._packed(key, answer)  # a store may take its time
 
-    def _interval(self, known: Activity) -> float:
-        said = known.config.defaults.get("defaultTaskHeartbeatTimeout")
-        limits = [float(said)] if said and said not in ("NONE", "0") else []
-        if self.heartbeat is not None:
-            limits.append(self.heartbeat)
-        return min(limits) / 3 if limits else BEAT
+    def _beats(self, at: At, known: Activity, name: str, task: Mapping[str, Any]) -> Beats:
+        terms = registered(known.config.defaults)
+        limit = min(terms.heartbeat, self.heartbeat or math.inf)
+        interval = limit / 3 if 0 < limit < math.inf else BEAT
+        execution = task.get("workflowExecution") or {}
+        key = at.domain, str(execution.get("workflowId")), str(execution.get("runId"))
 
-    def _ends(self, known: Activity) -> list[float]:
-        """Seconds after which a task may be over for SWF, if its workflow has given no others."""
-        names = ("defaultTaskStartToCloseTimeout", "defaultTaskScheduleToCloseTimeout")
-        said = [known.config.defaults.get(name) for name in names]
-        return sorted(float(end) + LATE for end in said if end and end != "NONE")
+        def learn() -> Terms | None:
+            newest = at.client.history(*key, reverse_order=True)
+            return terms_of(itertools.islice(newest, LOOK_BACK), int(task["startedEventId"]))
+
+        return Beats(at.client, task["taskToken"], interval, terms, learn, name)
 
     def _input(self, task: Mapping[str, Any]) -> str | None:
         text = task.get("input")
@@ -187,6 +194,8 @@ class SWFActivityWorker(Remote):
             return Answer("completed", {"result": _from_store(lambda: pack(text, what, self.payloads))})
         except OSError:
             raise
+        except UsageError as error:
+            return failed(describe(error))
         except Exception as error:
             return failed(describe(error), format_remote(error))
 
@@ -202,82 +211,6 @@ class SWFActivityWorker(Remote):
             log.warning("%s was %s too late: %s", name, answer.kind, str(error))
         except Unreachable as error:
             log.error("%s was %s, and SWF could not be told: %s", name, answer.kind, str(error))
-
-
-class Beats:
-    """Tells SWF that a task is alive, from a thread of its own, and hears whether it was cancelled.
-
-    Args:
-        interval: seconds between two heartbeats.
-        ends: seconds after its start at which it may be over for SWF, which then is asked.
-    """
-
-    def __init__(
-        self, client: SWFClient, token: str, interval: float, ends: Iterable[float] = ()
-    ) -> None:
-        self.cancelled = False
-        """A cancel was requested, or the task is over for SWF."""
-        self.over = False
-        """The task is over for SWF: it timed out, or its workflow has ended."""
-        self._client = client
-        self._token = token
-        self._interval = interval
-        self._details: str | None = None
-        self._ended = threading.Event()
-        now = time.monotonic()
-        self._asks = [now + end for end in ends]
-        self._thread = threading.Thread(target=self._run, name="flowy-swf-heartbeat", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> Beats:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.end()
-
-    def beat(self, details: Any) -> None:
-        """What `flowy.heartbeat` does."""
-        if details is not None:
-            self.note(details_text(details))
-        if self.cancelled:
-            raise running.cancelled()
-
-    def note(self, details: str) -> None:
-        """What the next heartbeat says."""
-        self._details = details
-
-    def last(self) -> Any:
-        """SWF does not tell an attempt of the one before."""
-        return None
-
-    def end(self) -> None:
-        """The task is not running any more; returns when no heartbeat is under way."""
-        self._ended.set()
-        self._thread.join()
-
-    def _pause(self) -> float:
-        now = time.monotonic()
-        self._asks = [ask for ask in self._asks if ask > now]
-        return min([self._interval, *(ask - now for ask in self._asks)])
-
-    def _run(self) -> None:
-        from flowy.swf.client import Refused, Unreachable
-
-        while not self._ended.wait(self._pause()):
-            try:
-                said = self._client.record_activity_task_heartbeat(self._token, self._details)
-            except Refused as error:
-                if error.kind == "UnknownResourceFault":
-                    log.warning("a task that runs here is over for SWF: %s", str(error))
-                    self.over = self.cancelled = True
-                    return
-                log.error("a heartbeat was refused: %s", str(error))
-            except Unreachable as error:
-                log.warning("a heartbeat did not arrive: %s", str(error))
-            except Exception:
-                log.exception("a heartbeat could not be sent")
-            else:
-                self.cancelled = self.cancelled or bool(said.get("cancelRequested"))
 
 
 def _from_store(call: Callable[[], str]) -> str:

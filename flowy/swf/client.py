@@ -139,15 +139,25 @@ def _translated(operation: str, call: Callable[..., Any], given: Mapping[str, An
         kind, message = str(says.get("Code") or ""), str(says.get("Message") or "")
         status = (error.response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
         if status >= 500 or "Throttl" in kind or kind in _PASSING:
-            raise Unreachable(f"{operation}: {kind}: {message}") from error.with_traceback(None)
-        raise Refused(operation, kind, message) from error.with_traceback(None)
+            raise Unreachable(f"{operation}: {kind}: {message}") from _bare(error)
+        raise Refused(operation, kind, message) from _bare(error)
     except ParamValidationError as error:
         raise UsageError(f"{operation}: {error}") from error
     except (NoCredentialsError, NoRegionError) as error:
         raise UsageError(f"{operation}: {error} Set AWS up, or give SWFClient(kwargs=…)") from error
     except (BotoCoreError, OSError) as error:
         what = f"{operation}: {type(error).__name__}: {error}"
-        raise Unreachable(what) from error.with_traceback(None)
+        raise Unreachable(what) from _bare(error)
+
+
+def _bare(error: Exception) -> Exception:
+    """The error without frames, its causes too: those of urllib3 refer to themselves, and would keep
+    connections that were closed until the garbage collector comes by."""
+    each: BaseException | None = error
+    while each is not None and each.__traceback__ is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
 
 
 class SWFClient:

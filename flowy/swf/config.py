@@ -1,46 +1,43 @@
 """What is said of activities and workflows on Amazon SWF.
 
-Owns: `SWFActivityConfig` and `SWFWorkflowConfig`, with the names and arguments of flowy 0.4; the checks
-of what they are given; `Call`, which is how a workflow reaches one dependency; and how configurations
-are bound to functions and classes, to be found by `worker.scan()`.
+Owns: `SWFActivityConfig` and `SWFWorkflowConfig`, with the names and arguments of flowy 0.4; `Call`,
+which is how a workflow reaches one dependency; and how configurations are bound to functions and
+classes, to be found by `worker.scan()`.
 
-May not know: SWF's service, histories, or how a decision is made.
+May not know: SWF's service, histories, or how a decision is made. Its neighbour is `checking`, which
+checks what they are given.
 """
 
 from __future__ import annotations
 
-import keyword
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from flowy.errors import Failure, UsageError
 from flowy.options import make_options
 from flowy.swf import serialization
+from flowy.swf.checking import (
+    as_child_policy,
+    as_duration,
+    as_priority,
+    as_tags,
+    as_task_list,
+    check_dependency,
+    type_key,
+)
 
 __all__ = [
     "CATEGORIES",
     "Call",
     "SWFActivityConfig",
     "SWFWorkflowConfig",
-    "TypeKey",
-    "as_child_policy",
-    "as_duration",
-    "as_priority",
-    "as_tags",
-    "type_key",
 ]
 
-CHILD_POLICIES = ("TERMINATE", "REQUEST_CANCEL", "ABANDON")
 CATEGORIES = ("swf_activity", "swf_workflow")
 """Under which configurations are found by a scan."""
 RATE_LIMIT = 64
 """Tasks that a run has open at a time, if nothing else is said; as in flowy 0.4."""
 
-_LONGEST_NAME = 150
-
-TypeKey = tuple[str, str]
-"""(name, version) of an activity or workflow."""
 Function = Callable[..., Any]
 
 
@@ -132,7 +129,7 @@ class SWFActivityConfig(_Config):
         default_priority: int | None = None,
     ) -> None:
         self.defaults = _given(
-            defaultTaskList=_task_list(default_task_list),
+            defaultTaskList=as_task_list(default_task_list),
             defaultTaskHeartbeatTimeout=as_duration("default_heartbeat", default_heartbeat),
             defaultTaskScheduleToCloseTimeout=as_duration(
                 "default_schedule_to_close", default_schedule_to_close
@@ -186,7 +183,7 @@ class SWFWorkflowConfig(_Config):
             raise UsageError(f"rate_limit is a number from 1 on or None, not {rate_limit!r}")
         self.rate_limit = rate_limit
         self.defaults = _given(
-            defaultTaskList=_task_list(default_task_list),
+            defaultTaskList=as_task_list(default_task_list),
             defaultExecutionStartToCloseTimeout=as_duration(
                 "default_workflow_duration", default_workflow_duration
             ),
@@ -237,7 +234,7 @@ class SWFWorkflowConfig(_Config):
             UsageError: an argument can't be used.
         """
         attributes = _given(
-            taskList=_task_list(task_list),
+            taskList=as_task_list(task_list),
             heartbeatTimeout=as_duration("heartbeat", heartbeat),
             scheduleToCloseTimeout=as_duration("schedule_to_close", schedule_to_close),
             scheduleToStartTimeout=as_duration("schedule_to_start", schedule_to_start),
@@ -274,7 +271,7 @@ class SWFWorkflowConfig(_Config):
             tags: up to five strings.
         """
         attributes = _given(
-            taskList=_task_list(task_list),
+            taskList=as_task_list(task_list),
             executionStartToCloseTimeout=as_duration("workflow_duration", workflow_duration),
             taskStartToCloseTimeout=as_duration("decision_duration", decision_duration),
             childPolicy=as_child_policy(child_policy),
@@ -331,42 +328,6 @@ class SWFWorkflowConfig(_Config):
         )
 
 
-def check_dependency(name: Any, taken: Mapping[str, Any]) -> None:
-    """Raises `UsageError` if `name` can't be the name of one more dependency."""
-    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-        raise UsageError(
-            f"{name!r} can't name a dependency: it is a parameter of the workflow's constructor, so it "
-            "must be an identifier and no keyword"
-        )
-    if len(name) > _LONGEST_NAME:
-        raise UsageError(
-            f"{name!r} is too long: ids of tasks are made of it, and SWF takes 256 characters of an id; "
-            f"keep it to {_LONGEST_NAME}"
-        )
-    if name in taken:
-        raise UsageError(f"the dependency {name!r} is configured twice")
-
-
-def type_key(version: Any, name: str | None = None) -> TypeKey:
-    """(name, version) as SWF knows them; the name '' is that of what it will be bound to.
-
-    Raises:
-        UsageError: SWF would not take them.
-    """
-    text = str(version)
-    if version is None or not 0 < len(text) <= 64:
-        raise UsageError(f"a version has 1 to 64 characters, and {version!r} has not")
-    given: object = name
-    if name is not None and not (isinstance(given, str) and 0 < len(given) <= 256):
-        raise UsageError(f"the name of a type has 1 to 256 characters, and {name!r} has not")
-    for part in (name or "", text):
-        if any(c in ":/|" or ord(c) < 32 or 127 <= ord(c) < 160 for c in part) or part == "arn":
-            raise UsageError(
-                f"{part!r} can't name a type or version: SWF allows no ':', '/', '|' or 'arn'"
-            )
-    return name or "", text
-
-
 def _dumper(
     serialize: Callable[..., str] | None,
 ) -> Callable[[tuple[Any, ...], Mapping[str, Any]], str]:
@@ -381,58 +342,3 @@ def _dumper(
 
 def _given(**attributes: Any) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _task_list(name: Any) -> dict[str, str] | None:
-    if name is None:
-        return None
-    if not isinstance(name, str) or not 0 < len(name) <= 256:
-        raise UsageError(f"a task list is a name of 1 to 256 characters, not {name!r}")
-    return {"name": name}
-
-
-def as_duration(what: str, seconds: Any) -> str | None:
-    """Seconds as SWF takes them. Raises `UsageError`."""
-    if seconds is None:
-        return None
-    if isinstance(seconds, str):
-        if seconds.upper() == "NONE":
-            return "NONE"
-        try:
-            seconds = float(seconds)
-        except ValueError:
-            pass
-    good = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not good or not 0 <= seconds < 10**8:
-        raise UsageError(f"{what} is a number of seconds, at most 8 digits, or 'NONE', not {seconds!r}")
-    return str(math.ceil(seconds))
-
-
-def as_priority(priority: Any) -> str | None:
-    """A priority as SWF takes it. Raises `UsageError`."""
-    if priority is None:
-        return None
-    try:
-        number = int(priority)
-        if isinstance(priority, float) or not -(2**31) <= number < 2**31:
-            raise ValueError
-    except (TypeError, ValueError):
-        raise UsageError(f"a priority is a whole number of 32 bits, not {priority!r}") from None
-    return str(number)
-
-
-def as_child_policy(policy: Any) -> str | None:
-    """A child policy, checked. Raises `UsageError`."""
-    if policy is not None and policy not in CHILD_POLICIES:
-        raise UsageError(f"a child policy is one of {', '.join(CHILD_POLICIES)}, not {policy!r}")
-    return policy  # type: ignore[no-any-return]
-
-
-def as_tags(tags: Any) -> list[str] | None:
-    """Tags as SWF takes them. Raises `UsageError`."""
-    if tags is None:
-        return None
-    made = [tags] if isinstance(tags, str) else list(tags)
-    if len(made) > 5 or not all(isinstance(tag, str) and 0 < len(tag) <= 256 for tag in made):
-        raise UsageError(f"tags are up to five strings of 1 to 256 characters, not {tags!r}")
-    return made

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowy.config import check_factory, check_fit, describe
 from flowy.errors import NondeterminismError, UsageError
-from flowy.swf.config import CATEGORIES, SWFWorkflowConfig, TypeKey, type_key
+from flowy.swf.checking import TypeKey, type_key
+from flowy.swf.config import CATEGORIES, SWFWorkflowConfig
 from flowy.swf.decisions import STANDARD, UNKNOWN, Decisions, Limits, cut, write
 from flowy.swf.execution import Execution, Workflow
 from flowy.swf.history import Event, Incomplete, attributes_of, check_contiguous, read_events
@@ -205,6 +206,9 @@ class SWFWorkflowWorker(Remote):
             execution.close()
             raise
         self.kept.keep(key, execution)
+        if execution.where:  # SWF gets the message alone, as from flowy 0.4
+            log.warning("%s has failed:\n%s", key[0], execution.where.rstrip())
+            execution.where = ""
         previous, started = execution.ledger.previous_event, execution.ledger.started_event
         if previous < self.limits.continue_at <= started:
             log.warning(
@@ -218,6 +222,7 @@ class SWFWorkflowWorker(Remote):
     def _raise_with_lines(self, workflow: Workflow, key: tuple[str, str], events: list[Event]) -> None:
         """Do it again, keeping the line of each call, for a better error."""
         again = self._make(workflow, key, lines=True)
+        again.ledger.warned = True  # the first time
         try:
             apply(again, events)
         finally:

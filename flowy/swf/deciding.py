@@ -17,7 +17,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from flowy.errors import NondeterminismError
@@ -26,7 +26,7 @@ from flowy.swf.decisions import Decisions
 from flowy.swf.history import Incomplete
 from flowy.swf.kept import KeptRuns, run_key
 from flowy.swf.polling import persist
-from flowy.swf.rates import Backoff
+from flowy.swf.reading import Reader, time_limit
 
 __all__ = ["Decider", "own_list"]
 
@@ -34,10 +34,11 @@ log = logging.getLogger("flowy.swf")
 
 STICKY = 10
 """Seconds that a task waits for this process."""
-READS = 8
-"""How often a history is read that is not whole yet: reads are eventually consistent [AWS]."""
-PAGE_TRIES = 4
-"""How often a page is asked for, beside what the SDK does."""
+READS = 20
+"""How often a history is read that brings nothing new: reads are eventually consistent [AWS]. Some
+twenty seconds, or less if the time of the task is up before."""
+PAGE_TRIES = 6
+"""How often pages of a task are asked for in vain, beside what the SDK does, before its history is."""
 TRIES = 6
 """How often a call is made that gets no answer, beside what the SDK does."""
 _CLOSING = frozenset(
@@ -111,7 +112,7 @@ class Decider:
 
     def _poll(self, task_list: str, **given: Any) -> dict[str, Any]:
         task = self._client.poll_for_decision_task(self._domain, task_list, self._identity, **given)
-        task["polled"] = task_list
+        task.update(polled=task_list, came=time.monotonic())
         return task  # type: ignore[no-any-return]
 
     # ------------------------------------------------------------ answering
@@ -122,9 +123,13 @@ class Decider:
         name = run_key(task)[0]
         try:
             decisions = self._decide(task)
-        except NondeterminismError:
-            log.exception("the code of %s is not what its history was made with: no decision", name)
-        except Exception:
+        except NondeterminismError as error:
+            # It says all: the way through flowy that led there helps nobody.
+            log.error("no decision for %s, its task will come again: %s", name, str(error))
+        except KeyboardInterrupt:
+            raise  # for this process
+        except BaseException:
+            # Also sys.exit() in a workflow, which else would end one decider after another.
             log.exception("no decision could be made for %s: its task will come again", name)
         else:
             self._respond(task, decisions)
@@ -132,73 +137,53 @@ class Decider:
         self._worker.forget(task)
 
     def _decide(self, task: dict[str, Any]) -> Decisions:
+        task = self._with_pages(task)
         try:
-            return self._worker.decide(self._with_pages(task))
+            return self._worker.decide(task)
         except Incomplete:
             return self._worker.decide(self._read(task))
 
     def _with_pages(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The task with all its pages. If one of them can't be had, the history is read anew: the task
-        has started, and will not be polled again."""
-        name, token = run_key(task)[0], task.get("nextPageToken")
-        events = list(task.get("events") or ())
-        while token:
+        """The task with all its pages. If one of them can't be had, the rest is read from the history:
+        the task has started, and will not be polled again."""
+        token = task.get("nextPageToken")
+        if not token:
+            return task
+        name = run_key(task)[0]
 
-            def ask(token: str = token) -> Any:
-                return self._client.poll_for_decision_task(
-                    self._domain,
-                    task["polled"],
-                    self._identity,
-                    next_page_token=token,
-                    start_at_previous=task["polled"] == self._own,
-                )
+        def ask(token: str | None) -> Any:
+            assert token  # without one this would be a poll for another task
+            return self._client.poll_for_decision_task(
+                self._domain,
+                task["polled"],
+                self._identity,
+                next_page_token=token,
+                start_at_previous=task["polled"] == self._own,
+            )
 
-            try:
-                page = persist(f"a page of {name}", ask, tries=PAGE_TRIES, most=1.0)
-            except (Refused, Unreachable) as error:
-                log.warning("a page of %s did not come, its history is read: %s", name, str(error))
-                return self._read(task)
-            events += page.get("events") or ()
-            token = page.get("nextPageToken")
-        return {**task, "events": events, "nextPageToken": None}
+        known = _known(task)
+        reader = Reader(ask, token, known, _started(task), PAGE_TRIES, self._until(task))
+        try:
+            reader.read(to_the_end=True)
+        except Incomplete as error:
+            log.warning("a page of %s did not come, its history is read: %s", name, str(error))
+            return self._read(_with_events(task, known))
+        return _with_events(task, known)
 
     def _read(self, task: dict[str, Any]) -> dict[str, Any]:
         """The task with its whole history, up to its own start."""
-        started = int(task.get("startedEventId") or 0)
-        events = task.get("events") or ()
-        known = {event["eventId"]: event for event in events if event["eventId"] <= started}
-        backoff = Backoff(0.05, 2.0)
-        for _ in range(READS):
-            try:
-                for event in self._up_to(task, started):
-                    known[event["eventId"]] = event
-            except (Refused, Unreachable) as error:  # also the token of a page that is too old
-                log.warning("the history of %s could not be read: %s", run_key(task)[0], str(error))
-            else:
-                if started and len(known) == started:  # their ids are 1 … started: none is missing
-                    return {**task, "events": [known[number] for number in range(1, started + 1)]}
-            time.sleep(backoff.pause())
-        raise Incomplete(
-            f"{len(known)} of {started} events of the history could be read in {READS} tries"
-        )
+        key, known = run_key(task), _known(task)
 
-    def _up_to(self, task: Task, started: int) -> Iterator[dict[str, Any]]:
-        """The events of the history up to one. A page that did not come is asked for again, not all
-        before it: of a long history one page or another fails each time."""
-        key, token = run_key(task), None
-        while True:
+        def ask(token: str | None) -> Any:
+            return self._client.history_page(self._domain, *key, token)
 
-            def ask(token: str | None = token) -> Any:
-                return self._client.history_page(self._domain, *key, token)
+        Reader(ask, None, known, _started(task), READS, self._until(task)).read()
+        return _with_events(task, known)
 
-            page = persist(f"a page of {key[0]}", ask, tries=PAGE_TRIES, most=1.0)
-            for event in page.get("events") or ():
-                if event["eventId"] > started:
-                    return
-                yield event
-            token = page.get("nextPageToken")
-            if not token:
-                return
+    @staticmethod
+    def _until(task: Task) -> float:
+        """When SWF gives the task to others."""
+        return float(task["came"]) + time_limit(task.get("events") or ())
 
     def _respond(self, task: Task, decisions: Decisions) -> None:
         given: dict[str, Any] = {"exec_context": decisions.context}
@@ -223,3 +208,17 @@ class Decider:
             if not decisions or decisions[-1]["decisionType"] not in _CLOSING:
                 return
         self._worker.forget(task)
+
+
+def _started(task: Task) -> int:
+    return int(task.get("startedEventId") or 0)
+
+
+def _known(task: Task) -> dict[int, dict[str, Any]]:
+    """Its events by id, but those that came since: they are of the next task."""
+    last = _started(task) or float("inf")
+    return {e["eventId"]: e for e in task.get("events") or () if e["eventId"] <= last}
+
+
+def _with_events(task: dict[str, Any], known: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    return {**task, "events": [known[number] for number in sorted(known)], "nextPageToken": None}

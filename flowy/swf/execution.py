@@ -29,7 +29,7 @@ from flowy.swf.asking import Asking
 from flowy.swf.config import SWFWorkflowConfig
 from flowy.swf.history import Event, attributes_of, is_passing, time_of
 from flowy.swf.ledger import Ledger
-from flowy.swf.parting import diverged, reason_of
+from flowy.swf.parting import diverged, reason_of, where_of
 
 __all__ = ["Execution", "Workflow"]
 
@@ -85,6 +85,8 @@ class Execution(Asking):
         """In which the run's code lives."""
         self.closed_by = ""
         """The type of the event that closed the execution."""
+        self.where = ""
+        """The traceback of the error by which the code failed the run, until it is told."""
         self.cancel_asked = False
         self.notes: dict[int, Any] = {}
         self.changes: set[str] = set()
@@ -266,6 +268,7 @@ class Execution(Asking):
             else:
                 assert run.exception is not None
                 kind, attributes = "FailWorkflowExecution", reason_of(run.exception)
+                self.where = where_of(run.exception)
         except Exception as error:
             kind, attributes = "FailWorkflowExecution", reason_of(error)
         self.close_with(kind, attributes, large)

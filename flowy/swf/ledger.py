@@ -57,7 +57,8 @@ class Ledger(Books):
         strict: bool = False,
     ) -> None:
         self._diverged = diverged
-        self._warned = False
+        self.warned = False
+        """It was told that an input is another one than in the history."""
         self._again: Command | None = None
         self._tries = 0
 
@@ -108,8 +109,8 @@ class Ledger(Books):
         )
         if self.strict:
             raise self._diverged(message, command, event_id)
-        if not self._warned:
-            self._warned = True
+        if not self.warned:
+            self.warned = True
             told = "%s, at event %d; what was sent stays. More are not told"
             log.warning(told, message, event_id)
 

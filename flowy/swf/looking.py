@@ -25,7 +25,7 @@ from flowy.swf.decider import SWFWorkflowWorker, type_of
 from flowy.swf.finding import find_workers
 from flowy.swf.history import Event, check_contiguous, read_events
 from flowy.swf.profiling import LIMITS, Profile, measure
-from flowy.swf.replaying import replay
+from flowy.swf.replaying import Replayed, replay
 from flowy.swf.timeline import harmless, head, show_seconds, timeline
 from flowy.swf.verbs import FAILED, Command, store_of
 
@@ -65,9 +65,20 @@ def on_list(options: argparse.Namespace) -> int:
                 print(json.dumps(info, default=_stamp))
         elif infos:
             print("\n".join(_columns([_COLUMNS, *map(_row, infos[: options.limit])])))
+        if not infos:
+            print(f"flowy swf list: {harmless(_nothing(options))}", file=sys.stderr)
         if len(infos) > options.limit:
             print(f"flowy swf list: there are more than --limit {options.limit}", file=sys.stderr)
     return command.status
+
+
+def _nothing(options: argparse.Namespace) -> str:
+    """That nothing was found, of what was asked for."""
+    asked = {"--id": options.id, "--type": options.type, "--tag": options.tag, "--since": options.since}
+    given = "".join(f" {name} {value}" for name, value in asked.items() if value is not None)
+    which = "" if options.status == "ALL" else f"{options.status.lower().replace('_', ' ')} "
+    more = "" if options.status == "ALL" else " (--status all lists those in any state)"
+    return f"no {which}execution in the domain {options.domain}{given and f' with{given}'}{more}"
 
 
 _COLUMNS = ("started (UTC)", "status", "workflow id", "run id", "type", "tags")
@@ -212,9 +223,15 @@ def _replay_one(command: Command, history: History, worker: SWFWorkflowWorker, s
         where = f"event {error.event_id}" + (f", {error.line}" if error.line else "")
         command.say(f"{history.name}: {where}: {error}", FAILED)
         return
-    closed = found.closed or (f"waiting for {found.waiting_for}" if found.waiting_for else "running")
+    closed = found.closed or (f"waiting for {_awaited(found)}" if found.waiting_for else "running")
     what = f"{found.events:,} events, {found.decisions:,} decisions, {closed}"
     print(harmless(f"{history.name}: replays clean, {what}"))
+
+
+def _awaited(found: Replayed) -> str:
+    """What it waits for, by a name that its author knows."""
+    name = str(found.waiting_for)
+    return "several results" if name.startswith("@gather") else name
 
 
 def _decider(target: str, payloads: str | None) -> SWFWorkflowWorker:

@@ -12,10 +12,10 @@ from typing import Any
 
 from flowy._sched import Run
 from flowy.config import Factory, describe
-from flowy.errors import NondeterminismError, TaskError
+from flowy.errors import NondeterminismError, TaskError, format_remote
 from flowy.swf import decisions as d
 
-__all__ = ["diverged", "reason_of"]
+__all__ = ["diverged", "reason_of", "where_of"]
 
 
 def diverged(
@@ -60,6 +60,15 @@ def _line(factory: Factory, run: Run | None, key: str | None) -> str:
         return f"{file}:{line}"
     code = getattr(getattr(factory, "__call__", None), "__code__", None)  # noqa: B004
     return "" if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def where_of(error: BaseException) -> str:
+    """The traceback of an error that the code raised, without the frame of who called it; '' if it is
+    that of a task, or flowy's."""
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    if trace is None or isinstance(error, TaskError):
+        return ""
+    return format_remote(error.with_traceback(trace))
 
 
 def reason_of(error: BaseException) -> dict[str, Any]:

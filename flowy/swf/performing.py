@@ -43,7 +43,8 @@ class Answer(NamedTuple):
 class Hosting(running.Host, Protocol):
     """Who runs an activity, and knows whether it was cancelled."""
 
-    cancelled: bool
+    @property
+    def cancelled(self) -> bool: ...
 
 
 def perform(activity: Activity, text: str | None, host: Hosting, whole_process: bool = False) -> Answer:
@@ -64,25 +65,35 @@ def perform(activity: Activity, text: str | None, host: Hosting, whole_process: 
             import asyncio
 
             value = asyncio.run(value)
-        text = activity.config.serialize_result(value)
-        if not isinstance(text, str):
-            raise UsageError(f"serialize_result gives a string, and gave {type(text).__name__}")
-        return Answer("completed", {"result": text})
     except CancelRequested as error:
         if host.cancelled:
             return Answer("canceled", {"details": cut(str(error), DETAILS)})
         return failed(describe(error), _where(error))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not whole_process:
+            raise  # Ctrl-C is for the worker; in a process of its own only the activity can raise it
         return failed(describe(error), _where(error))
     finally:
         running.set_host(None, whole_process=whole_process)
+    return _result(activity, value)
+
+
+def _result(activity: Activity, value: Any) -> Answer:
+    try:
+        text = activity.config.serialize_result(value)
+        if not isinstance(text, str):
+            raise UsageError(f"serialize_result gives a string, and gave {type(text).__name__}")
+    except UsageError as error:  # says all; where flowy found it out helps nobody
+        return failed(f"its result can't be sent: {describe(error)}")
+    except (Exception, SystemExit) as error:
+        return failed(f"its result can't be sent: {describe(error)}", _where(error))
+    return Answer("completed", {"result": text})
 
 
 def _where(error: BaseException) -> str:
-    """Its traceback, without the frame of who called the activity."""
-    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-        error = error.with_traceback(error.__traceback__.tb_next)
-    return format_remote(error)
+    """Its traceback, without the frame of who called the activity; '' if that is all there is."""
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    return format_remote(error.with_traceback(trace)) if trace is not None else ""
 
 
 def failed(reason: str, details: str = "") -> Answer:

@@ -64,6 +64,7 @@ class Poller:
 
     def _loop(self) -> None:
         trouble, empty = Backoff(0.1, 20.0), Backoff(0.01, 1.0)
+        since = None
         while not self._stop.is_set():
             began = time.monotonic()
             try:
@@ -74,11 +75,14 @@ class Poller:
                 # Refused too: rights, domains and keys are put right while workers run.
                 if not isinstance(error, (Unreachable, Refused)):
                     log.exception("a poll failed in a way that is not known")
-                pause = trouble.pause()
+                pause, since = trouble.pause(), since or began
                 log.warning("polling for tasks failed, next try in %.1f s: %s", pause, str(error))
                 self._stop.wait(pause)
                 continue
             trouble.reset()
+            if since is not None:
+                log.info("polling for tasks works again, after %.1f s", time.monotonic() - since)
+                since = None
             if not task.get("taskToken"):
                 if time.monotonic() - began < QUICK:
                     self._stop.wait(empty.pause())

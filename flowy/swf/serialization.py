@@ -137,7 +137,7 @@ def _tag(x: Any, path: str, depth: int) -> Any:
         return x
     if depth > MAX_NESTING:
         raise UsageError(
-            f"{path}: containers nest deeper than {MAX_NESTING}; they may contain themselves"
+            f"{_short(path)}: containers nest deeper than {MAX_NESTING}; they may contain themselves"
         )
     write = _WRITERS.get(kind)
     if write is not None:
@@ -149,9 +149,14 @@ def _tag(x: Any, path: str, depth: int) -> Any:
         if isinstance(x, base):
             return write(x, path, depth)
     raise UsageError(
-        f"{path} is {_describe(x)}, which can't travel through SWF as JSON: pass what it is made of, "
-        "give its class a __json__ method, or configure serialize_input and deserialize_result"
+        f"{_short(path)} is {_describe(x)}, which can't travel through SWF as JSON: pass what it is "
+        "made of, give its class a __json__ method, or configure serialize_input and deserialize_result"
     )
+
+
+def _short(path: str) -> str:
+    """A path that leaves room for what is said of it."""
+    return path if len(path) <= 100 else f"{path[:40]} … {path[-40:]}"
 
 
 def _describe(x: Any) -> str:
@@ -168,8 +173,8 @@ def _tag_dict(x: Mapping[Any, Any], path: str, depth: int) -> Any:
     for key, value in x.items():
         if not isinstance(key, str):
             raise UsageError(
-                f"{path} has the key {key!r}: the keys of JSON are strings, so this one would come back "
-                "as another; use str(key), or a list of pairs"
+                f"{_short(path)} has the key {key!r}: the keys of JSON are strings, so this one would "
+                "come back as another; use str(key), or a list of pairs"
             )
         if type(value) not in _ATOMS:
             value = _tag(value, f"{path}[{key!r}]", depth + 1)
@@ -190,7 +195,9 @@ def _tag_set(tag: str) -> Callable[[Any, str, int], Any]:
 
 def _tag_float(x: float, path: str, depth: int) -> float:
     if not math.isfinite(x):
-        raise UsageError(f"{path} is {x!r}, which JSON does not have: pass None or a string for it")
+        raise UsageError(
+            f"{_short(path)} is {x!r}, which JSON does not have: pass None or a string for it"
+        )
     return x
 
 

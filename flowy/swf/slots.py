@@ -10,11 +10,9 @@ which gives the polls and sends the answers, and `polling`.
                   <── heartbeats, answer ──
     Beats ──> SWF, at a third of the heartbeat time-out: is it cancelled, is it over?
 
-Which limits a task has SWF does not tell its worker, since a workflow may give others than the type's.
-So nothing is killed by a clock of ours: SWF is asked, by a heartbeat, and what is over for it is told
-so (as a cancel), has `CLEAN_UP` seconds, and is killed with all it has started. SWF has given the
-task's outcome by then, and no answer is sent. A child that dies takes its task with it as little as on
-the local
+What is over for SWF, by its word or by the clock of `beats` where it can't be heard, is told so (as a
+cancel), has `CLEAN_UP` seconds, and is killed with all it has started. SWF has given the task's outcome
+by then, and no answer is sent. A child that dies takes its task with it as little as on the local
 engine: the task is run again, and fails when it was there at the death of `DEATHS` of them.
 """
 
@@ -33,8 +31,8 @@ from flowy.errors import UsageError
 from flowy.local.cpus import available
 from flowy.local.memory import show_bytes
 from flowy.serialization import dumps, explain
+from flowy.swf.checking import TypeKey
 from flowy.swf.child import Child, Gone
-from flowy.swf.config import TypeKey
 from flowy.swf.inside import ANSWER, BEAT, BROKEN, CANCEL, LEAVE, READY, SETUP, TASK, WORK
 from flowy.swf.performing import Activity, Answer, failed
 from flowy.swf.polling import Poll, Task, Worker
@@ -60,8 +58,13 @@ LEAVING = 2.0
 class Beating(Protocol):
     """Heartbeats of a task under way."""
 
-    cancelled: bool
-    over: bool
+    why: str
+
+    @property
+    def cancelled(self) -> bool: ...
+
+    @property
+    def over(self) -> bool: ...
 
     def note(self, details: str) -> None: ...
 
@@ -251,7 +254,7 @@ class Slot:
             if beats.over:
                 kill_at = min(kill_at, time.monotonic() + CLEAN_UP)
             if time.monotonic() >= min(kill_at, self._end()):
-                why = "it is over for SWF" if beats.over else "this worker ends"
+                why = beats.why if beats.over else "this worker ends"
                 log.warning("%s is killed: %s; it is left to its time-out", name, why)
                 self._clear()
                 return None

@@ -14,8 +14,8 @@ from typing import Any
 
 from flowy.errors import Failure
 from flowy.swf import serialization
+from flowy.swf.checking import as_child_policy, as_duration, as_priority, as_tags, type_key
 from flowy.swf.client import Refused, SWFClient, Unreachable
-from flowy.swf.config import as_child_policy, as_duration, as_priority, as_tags, type_key
 from flowy.swf.decider import as_store
 from flowy.swf.history import CLOSINGS, attributes_of
 from flowy.swf.payloads import pack, unpack

@@ -100,8 +100,17 @@ class Command:
 
 
 def _hint(error: Any) -> str:
-    if error.kind == "UnknownResourceFault" and "domain" in error.message.lower():
-        return " (flowy swf register --create-domain makes it)"
+    """What to do about it."""
+    about = error.message.lower()
+    if error.kind == "UnknownResourceFault":
+        if "domain" in about:
+            return " (flowy swf register --create-domain makes it)"
+        if "execution" in about:
+            return " (flowy swf list shows those that are open)"
+        if "type" in about:
+            return " (flowy swf register makes it known)"
+    if error.kind == "WorkflowExecutionAlreadyStartedFault":
+        return ": one with this id is open (give another --id, or end it: flowy swf cancel, terminate)"
     if error.kind in (
         "UnrecognizedClientException",
         "AccessDeniedException",

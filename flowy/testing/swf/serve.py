@@ -8,6 +8,7 @@ May not know: how options are parsed. Its neighbours: `cli` calls it; `http` and
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import os
 import signal
@@ -77,7 +78,9 @@ def _serve(
     except BrokenPipeError:
         raise  # whoever read what we print has gone: for `cli`
     except (OSError, OverflowError) as error:
-        print(f"flowy swf serve: can't listen on {host} port {port}: {error}", file=sys.stderr)
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        more = " (give another --port, or 0 for any that is free)" if taken else ""
+        print(f"flowy swf serve: can't listen on {host} port {port}: {error}{more}", file=sys.stderr)
         return 1
     finally:
         for number in signal.sigpending() & set(ENDS):
