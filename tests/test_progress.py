@@ -1,7 +1,7 @@
 """Progress: what is counted, how it is shown, and that it leaves the terminal as it was.
 
 Owns: the counts of real runs, the terminal by an emulator of one (pyte), log lines, notebooks, and that
-it is looked at no more often than is cheap. What it costs is measured in `benchmarks.tracing`.
+it is looked at no more often than is cheap. What it costs is measured in `benchmarks.progress`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ import pytest
 
 import flowy
 from flowy import LocalWorkflow, UsageError
-from flowy.local.watch import Meter
+from flowy.local.watch import LEAST, Meter
 from flowy.progress import Row, Snapshot, reporter, reporting, text
 from flowy.progress.others import Calls, LogLines, Notebook, in_notebook
-from flowy.progress.terminal import Screen
+from flowy.progress.terminal import Screen, Terminal
 
 ROWS, COLUMNS = 24, 90
 
@@ -187,7 +187,20 @@ def test_cpu_and_memory_of_workers() -> None:
     finally:
         process.kill()
         process.wait()
+    meter._measured -= LEAST
     assert meter.measure()[1] is None
+
+
+def test_too_short_a_time_tells_nothing_of_cpus() -> None:
+    """The system counts hundredths of a second: over less, one of them would be a whole CPU or more."""
+    meter = Meter(list)
+    meter.measure()
+    meter._measured -= 60
+    known = meter.measure()
+    assert known[0] is not None
+    meter._used = {pid: seconds - 0.01 for pid, seconds in meter._used.items()}
+    meter._measured = time.monotonic() + 60
+    assert meter.measure() == known
 
 
 # ---- How it is written.
@@ -534,7 +547,18 @@ def test_it_rests_as_long_as_looking_is_dear(monkeypatch: pytest.MonkeyPatch) ->
     made = reporter._Reporter(Calls(lambda now: None), look)
     made._over = SimpleNamespace(wait=wait)  # type: ignore[assignment]
     made._work()
-    assert rests == [Calls.first, *[reporter.SHARE] * 3]
+    assert rests == [Calls.first / 2, Calls.first / 2, *[reporter.SHARE] * 2]
+
+
+def test_what_ends_at_once_is_not_looked_at(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million small tasks take a tenth of a second, of which a look would be a part to be seen."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Terminal, "first", 600.0)
+    with open(emulated.slave, "w", closefd=False) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        with reporting(True, lambda: pytest.fail("looked")):
+            assert [t for t in threading.enumerate() if t.name == "flowy-progress"]
+    assert emulated.read() == [""] * ROWS
 
 
 def test_nothing_is_looked_at_unless_asked_for() -> None:

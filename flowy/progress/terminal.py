@@ -109,6 +109,10 @@ class Terminal:
             cls._warm = True
         return cls(stream, paint)
 
+    @property
+    def ends(self) -> bool:
+        return self._drawn
+
     def draw(self, snapshot: Snapshot) -> None:
         self._drawn = True
         self._screen.draw(self._paint(snapshot, self._screen.size()[0]))
