@@ -75,7 +75,7 @@ lint: $(DEV)
 	$(RUN) -m ruff format --check $(CHECKED)
 	$(RUN) -m mypy $(filter-out setup.py examples,$(CHECKED))
 	$(RUN) -m mypy --allow-untyped-defs --allow-untyped-calls examples
-	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml flowy._sched flowy._trace flowy._loop flowy._lifeline flowy._swallowed flowy._replay
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml flowy._sched flowy._trace flowy._passes flowy._loop flowy._lifeline flowy._swallowed flowy._replay
 
 # 5 is pytest's word for "nothing found", which is fine here.
 docs: $(DEV)

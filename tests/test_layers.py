@@ -26,7 +26,7 @@ LAYERS = {
     for layer, modules in enumerate(
         (
             "_record errors events",
-            "_vectors _sched _trace _loop _lifeline _swallowed _replay serialization",
+            "_vectors _sched _trace _passes _loop _lifeline _swallowed _replay serialization",
             "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -31,7 +32,7 @@ import pytest
 import flowy
 from flowy import LocalWorkflow, UsageError
 from flowy.local.watch import LEAST, Meter
-from flowy.progress import Row, Snapshot, reporter, reporting, text
+from flowy.progress import Row, Snapshot, reporter, reporting, terminal, text
 from flowy.progress.others import Calls, LogLines, Notebook, in_notebook
 from flowy.progress.terminal import Screen, Terminal
 
@@ -215,6 +216,26 @@ def test_a_table_has_a_line_for_each_dependency() -> None:
     assert lines[3] == "1:15 · 2 workers · 150 % CPU · 123 MB"
 
 
+@pytest.mark.parametrize("rich", [True, False])
+@pytest.mark.parametrize("width", [1, 5, 12, 30, 47, 79, 120])
+def test_a_table_is_no_wider_than_the_terminal(
+    width: int, rich: bool, emulated: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wider would wrap, once it is left as text. Names are of characters of two columns too."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if not rich:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    rows = Row("fetch", 5000, 1203, 1, 2, 312.0), Row("\u65e5\u672c" * 20, 10**9, 10**8, 7, 4, 1e6)
+    with open(emulated.slave, "w", closefd=False, encoding="utf-8") as stream:
+        lines = terminal.painter(stream)(snapshot(*rows), width)
+    assert rich == ("\x1b" in "".join(lines))
+    shown = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert all(text.breadth(line) <= max(width, 28) for line in shown)
+    assert len(shown) == 4
+    assert "1,203/5,000" in shown[1]
+    assert ("\u2501" in shown[1] or "\u2588" in shown[1]) == (width >= 79)
+
+
 HOSTILE = "\x1b[2J\x1b]0;title\x07</td><script>alert(1)</script>\n'\""
 
 
@@ -232,8 +253,6 @@ def test_names_can_not_end_a_tag() -> None:
 
 @pytest.mark.parametrize("rich", [True, False])
 def test_no_painter_lets_commands_through(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flowy.progress import terminal
-
     if not rich:
         monkeypatch.setitem(sys.modules, "rich.console", None)
     paint = terminal.painter(io.StringIO())
