@@ -56,8 +56,8 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli command completion demo swf_options swf.finding swf.verbs swf.looking"
-            " _version testing testing.swf",
+            "__init__ __main__ cli saying command completion demo swf_options"
+            " swf.finding swf.verbs swf.looking _version testing testing.swf",
         )
     )
     for module in modules.split()

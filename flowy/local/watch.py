@@ -142,8 +142,9 @@ def _labels(plans: list[Plan]) -> dict[_Place, str]:
     return labels
 
 
-LEAST = 0.1
-"""Seconds to measure over: the system counts hundredths of a second."""
+FIRST, LEAST = 0.2, 1.0
+"""Seconds to measure over, until something is known and after that. The system counts hundredths of a
+second, and asking it is the dearest part of a look."""
 
 
 class Meter:
@@ -167,7 +168,7 @@ class Meter:
     def measure(self) -> tuple[float | None, int | None]:
         """(CPUs in use since the last time, bytes of memory); None where it can't be told."""
         now = time.monotonic()
-        if self._used and now - self._measured < LEAST:
+        if self._used and now - self._measured < (FIRST if self._last[0] is None else LEAST):
             return self._last
         used: dict[int, float] = {}
         memory = 0

@@ -10,6 +10,7 @@ May not know: runs. Neighbours: `text`, which has the plain form, and `reporter`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -99,11 +100,11 @@ class Terminal:
     _taken = threading.Lock()
     """There is one foot of a terminal: who comes second gets log lines."""
 
-    def __init__(self, stream: TextIO, paint: Painter) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._screen = Screen(stream.fileno())
-        self._paint = paint
-        self._drawn = False
+        self._paint: Painter | None = None
+        """Made for the first picture: many runs end before that."""
 
     @classmethod
     def take(cls, stream: TextIO) -> Terminal | None:
@@ -114,20 +115,24 @@ class Terminal:
             return None
         if not fits or os.environ.get("TERM", "dumb") == "dumb" or not cls._taken.acquire(False):
             return None
-        return cls(stream, painter(stream))
+        with contextlib.suppress(ImportError):
+            import rich.console  # slow, once; the workers are starting meanwhile
+            import rich.style  # noqa: F401
+        return cls(stream)
 
     @property
     def ends(self) -> bool:
-        return self._drawn
+        return self._paint is not None
 
     def draw(self, snapshot: Snapshot) -> None:
-        self._drawn = True
+        if self._paint is None:
+            self._paint = painter(self._stream)
         self._screen.draw(self._paint(snapshot, self._screen.size()[0] - 1))
 
     def end(self, snapshot: Snapshot | None) -> None:
         """Leave what is there now as text that scrolls on; None: leave nothing."""
         try:
-            if self._drawn:
+            if self._paint is not None:
                 self._screen.clear()
                 if snapshot is not None:
                     lines = self._paint(snapshot, self._screen.size()[0] - 1)
