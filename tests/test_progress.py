@@ -225,7 +225,7 @@ def test_a_table_is_no_wider_than_the_terminal(
     monkeypatch.setenv("TERM", "xterm-256color")
     if not rich:
         monkeypatch.setitem(sys.modules, "rich.console", None)
-    rows = Row("fetch", 5000, 1203, 1, 2, 312.0), Row("\u65e5\u672c" * 20, 10**5, 10**4, 7, 4, 1e6)
+    rows = Row("fetch", 5000, 1203, 1, 2, 312.0), Row("\u65e5\u672c" * 8, 10**5, 10**4, 7, 4, 1e6)
     with open(emulated.slave, "w", closefd=False, encoding="utf-8") as stream:
         lines = terminal.painter(stream)(snapshot(*rows), width)
     assert rich == ("\x1b" in "".join(lines))
@@ -233,7 +233,7 @@ def test_a_table_is_no_wider_than_the_terminal(
     assert all(text.breadth(line) <= max(width, 28) for line in shown)
     assert len(shown) == 4
     assert "1,203/5,000" in shown[1]
-    assert ("\u2501" in shown[1] or "\u2588" in shown[1]) == (width == 120)
+    assert ("\u2501" in shown[1]) == (width == 120)
 
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07</td><script>alert(1)</script>\n'\""
@@ -441,7 +441,7 @@ def test_a_run_on_a_terminal(rich: bool, tmp_path: Path) -> None:
         program.until(is_live)
         shown = [line for line in program.end() if line]
         assert program.terminal.screen.margins is None
-    assert ("━" in "".join(map("".join, program.seen))) == rich
+    assert ("···" in "".join(map("".join, program.seen))) != rich  # what is left of a bar
     assert shown[-2:] == ["value 11175", "last line"]
     assert shown[-3].endswith("MB")
     assert any(line.split()[:1] == ["work"] and "150/150" in line for line in shown)

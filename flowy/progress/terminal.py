@@ -25,7 +25,7 @@ LEAST_ROWS = 8
 """A terminal with fewer rows gets log lines instead."""
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 _DOWN = "\x1bD"  # scrolls at the last line, and leaves the column as it is
-_PLAIN_SIGNS = str.maketrans("█·…", "#..")
+_PLAIN_SIGNS = str.maketrans("━·…", "#..")
 _STYLES = {
     "head": "dim",
     "foot": "dim",
@@ -179,9 +179,7 @@ def _make_rich_painter(stream: TextIO) -> Painter:
         return f"{before}{cell}{after}" if cell.strip() else cell
 
     def draw_bar(part: float, size: int) -> str:
-        halves = int(part * size * 2)
-        full = "━" * (halves // 2) + "╸" * (halves % 2)
-        what = "full" if part >= 1 else "begun"
-        return paint(what, full) + paint("empty", "━" * (size - len(full)))
+        full = int(part * size)
+        return paint("full" if part >= 1 else "begun", "━" * full) + paint("empty", "━" * (size - full))
 
     return lambda snapshot, width: text.table(snapshot, width, paint, draw_bar)

@@ -79,10 +79,10 @@ def part_done(row: Row) -> float:
 def bar(part: float, size: int = BAR) -> str:
     """
     >>> bar(0.5), bar(0.0, 4)
-    ('██████······', '····')
+    ('━━━━━━······', '····')
     """
     full = int(part * size)
-    return "█" * full + "·" * (size - full)
+    return "━" * full + "·" * (size - full)
 
 
 def foot(snapshot: Snapshot) -> str:
