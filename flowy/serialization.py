@@ -16,7 +16,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from flowy._record import Record
@@ -56,10 +56,9 @@ def dumps(value: Any, callback: Callback | None = None) -> bytes:
 
 
 def _dumps_by_value(value: Any, callback: Callback | None = None) -> bytes:
-    import cloudpickle
-
-    data: bytes = cloudpickle.dumps(value, protocol=PROTOCOL, buffer_callback=callback)
-    return data
+    file = io.BytesIO()
+    _code_pickler()(file, protocol=PROTOCOL, buffer_callback=callback).dump(value)
+    return file.getvalue()
 
 
 def travel_by_value(module: ModuleType) -> None:
@@ -225,9 +224,27 @@ class _Pickler(pickle.Pickler):
 
 @functools.cache
 def _by_value_pickler() -> Any:
+    return type("_ByValuePickler", (_code_pickler(),), {"persistent_id": _place_blob})
+
+
+@functools.cache
+def _code_pickler() -> Any:
+    """Cloudpickle's, by which code knows the file that it is from. Cloudpickle replaces that by
+    "<dynamic-code>"; the traceback of a failed task would not tell where to look."""
     import cloudpickle
 
-    return type("_ByValuePickler", (cloudpickle.Pickler,), {"persistent_id": _place_blob})
+    table = cloudpickle.Pickler.dispatch_table
+    reduce = table[CodeType]
+
+    def reduce_code(code: CodeType) -> Any:
+        make, args = reduce(code)
+        return make, tuple(code.co_filename if x == "<dynamic-code>" else x for x in args)
+
+    return type(
+        "_CodePickler",
+        (cloudpickle.Pickler,),
+        {"dispatch_table": table.new_child({CodeType: reduce_code})},
+    )
 
 
 class _Unpickler(pickle.Unpickler):

@@ -495,3 +495,11 @@ def test_what_is_missing_is_named(folder: Path) -> None:
     code, _, err = in_shell("flowy run --trace . mine:doubles", folder)
     assert code == 2
     assert "can't be written to '.'" in err
+
+
+def test_a_failure_tells_the_file_and_the_line(folder: Path) -> None:
+    """Functions of a file that is run travel by value, and still know where they are from."""
+    code, _, err = in_shell("flowy run --executor processes mine.py:fails", folder)
+    assert code == 1
+    line = SOURCE[: SOURCE.index("def bad")].count("\n") + 1
+    assert f'File "{folder / "mine.py"}", line {line}, in bad\n    def bad(x): raise ValueError' in err

@@ -113,7 +113,11 @@ class Terminal:
             fits = stream.isatty() and os.get_terminal_size(stream.fileno()).lines >= LEAST_ROWS
         except (OSError, ValueError, AttributeError):
             return None
-        if not fits or os.environ.get("TERM", "dumb") == "dumb" or not cls._taken.acquire(False):
+        if (
+            not fits
+            or os.environ.get("TERM", "") in ("", "dumb", "unknown")
+            or not cls._taken.acquire(False)
+        ):
             return None
         with contextlib.suppress(ImportError):
             import rich.console  # slow, once; the workers are starting meanwhile
