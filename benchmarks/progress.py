@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import os
 import pty
+import random
 import statistics
 import subprocess
 import sys
@@ -129,9 +130,9 @@ def compare(factory: Callable[..., Any], n: int, rounds: int) -> None:
     with w, terminal():
         for kind in KINDS:
             once(w, xs, kind)  # what is imported once is no part of it
-        for turn in range(rounds):
-            shift = turn % len(KINDS)
-            for kind in (*KINDS[shift:], *KINDS[:shift]):
+        choose = random.Random(1)
+        for _ in range(rounds):
+            for kind in choose.sample(KINDS, len(KINDS)):  # what one leaves behind the next finds
                 took[kind].append(once(w, xs, kind))
     name = f"{factory.__name__}, {n:,} tasks"
     for kind in KINDS:

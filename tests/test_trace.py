@@ -426,7 +426,7 @@ def test_files_go_by_their_ending(tmp_path: Path) -> None:
         pictures.check_target(tmp_path / name)
         pictures.write(trace, tmp_path / name)
         assert (tmp_path / name).read_text().startswith(start)
-    with pytest.raises(UsageError, match=r"'t.png': it goes by the ending"):
+    with pytest.raises(UsageError, match=r"t\.png': it goes by the ending"):
         pictures.check_target(tmp_path / "t.png")
     with pytest.raises(UsageError, match="there is no directory"):
         pictures.check_target(tmp_path / "none" / "t.dot")

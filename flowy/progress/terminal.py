@@ -96,7 +96,7 @@ class Screen:
 class Terminal:
     """Draws snapshots at the foot of the terminal, and leaves the last one as text."""
 
-    first, least = 0.5, 0.2
+    first, least = 0.5, 0.4
     _taken = threading.Lock()
     """There is one foot of a terminal: who comes second gets log lines."""
 
