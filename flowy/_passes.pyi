@@ -5,7 +5,9 @@ from typing import TypeAlias
 _Ints: TypeAlias = array[int] | memoryview
 _Floats: TypeAlias = array[float]
 
-def find_disorder(first: _Ints, sources: _Ints, after: _Ints, run: _Ints, parents: _Ints) -> str | None: ...
+def find_disorder(
+    first: _Ints, sources: _Ints, after: _Ints, run: _Ints, parents: _Ints
+) -> str | None: ...
 def span(started: _Floats, ended: _Floats, waited: _Floats, queued: _Floats) -> tuple[float, float]: ...
 def by_name(
     names: int,
