@@ -17,7 +17,7 @@ find = $(shell for p in $(2); do \
 pyenv = $(wildcard $(or $(shell pyenv root 2>/dev/null),$(HOME)/.pyenv)/versions/$(1)*/bin/python)
 PYTHON ?= $(call find,sys.version_info.minor >= 10,python3 $(VERSIONS:%=python%) $(call pyenv,3.1))
 
-.PHONY: help demo demo-swf test test-all test-long test-mermaid pytest chaos soak lint docs docs-progress \
+.PHONY: help demo demo-swf test test-all test-long test-mermaid pytest chaos soak lint docs \
 	docs-tables docs-pictures bench clean $(VERSIONS:%=test-%)
 .NOTPARALLEL:
 
@@ -34,7 +34,6 @@ help:
 	@echo 'make docs       the examples in docstrings and docs/, run'
 	@echo 'make docs-tables  the tables of docs/swf-service.md, made from the tests'
 	@echo 'make docs-pictures  the screenshots in docs/pictures, by a headless Chromium'
-	@echo 'make docs-progress  the picture of progress in docs/pictures, of a real run'
 	@echo 'make bench      the benchmarks; some of them: make bench BENCH="--bench engine"'
 	@echo 'make clean      remove what was built, the environments too'
 
@@ -75,14 +74,11 @@ lint: $(DEV)
 	$(RUN) -m ruff format --check $(CHECKED)
 	$(RUN) -m mypy $(filter-out setup.py examples,$(CHECKED))
 	$(RUN) -m mypy --allow-untyped-defs --allow-untyped-calls examples
-	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml flowy._sched flowy._trace flowy._loop flowy._lifeline flowy._swallowed flowy._replay
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml flowy._sched flowy._trace flowy._passes flowy._loop flowy._lifeline flowy._swallowed flowy._replay
 
 # 5 is pytest's word for "nothing found", which is fine here.
 docs: $(DEV)
 	$(RUN) -m pytest --doctest-modules --doctest-glob='*.md' flowy $(wildcard docs) || [ $$? -eq 5 ]
-
-docs-progress: $(DEV)
-	cd tests && '$(abspath $(RUN))' -m progress_picture
 
 docs-tables: $(DEV)
 	cd tests && '$(abspath $(RUN))' -m swf_table

@@ -19,7 +19,7 @@ setup(
                 [f"flowy/{name}.pyx"],
                 define_macros=[("CYTHON_TRACE_NOGIL", "1")] if DEBUG else [],
             )
-            for name in ("_sched", "_trace", "_loop", "_lifeline", "_swallowed", "_replay")
+            for name in ("_sched", "_trace", "_passes", "_loop", "_lifeline", "_swallowed", "_replay")
         ],
         compiler_directives={"language_level": 3, "linetrace": DEBUG},
         force=DEBUG,

@@ -1,24 +1,19 @@
-"""What it costs to trace a run and to show its progress: `python -m benchmarks.tracing --help`.
+"""What it costs to trace a run: `python -m benchmarks.tracing --help`.
 
 Owns: a million tasks in several shapes, with and without; runs of each kind take turns, and medians are
 compared, by the clock and by the CPU that the driver took (all of its threads). The picture is not
 drawn: that is no part of the run. Bytes are those of the notes when the run is over, and of the trace.
 
 May know the insides of flowy: a public run with `_trace` would write a file. Its neighbours: `tasks` has
-the bodies, `docs/trace.md` what this printed.
+the bodies, `progress` measures what it costs to show a run, `docs/trace.md` has what this printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import pty
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flowy
@@ -29,25 +24,7 @@ from flowy.local.engine import Asked
 from flowy.local.tracing import take
 
 WORKERS = 2
-PLAIN, TRACED, SHOWN = "plain", "traced", "with progress"
-
-
-@contextlib.contextmanager
-def terminal() -> Iterator[None]:
-    """stderr is a terminal, whose other end another process reads."""
-    master, slave = pty.openpty()
-    reader = subprocess.Popen(["cat"], stdin=master, stdout=subprocess.DEVNULL)
-    before, sys.stderr = sys.stderr, os.fdopen(slave, "w")
-    os.environ["TERM"] = "xterm-256color"
-    os.system(f"stty rows 40 cols 100 < {os.ttyname(slave)}")
-    try:
-        yield
-    finally:
-        sys.stderr.close()
-        sys.stderr = before
-        reader.kill()
-        reader.wait()
-        os.close(master)
+PLAIN, TRACED = "plain", "traced"
 
 
 class Shape(NamedTuple):
@@ -71,7 +48,7 @@ SHAPES = (
 def once(w: flowy.LocalWorkflow, xs: Any, kind: str) -> tuple[float, float, Any]:
     """(seconds by the clock, seconds of the driver's CPU, the tracer)."""
     tracer = _trace.Tracer() if kind == TRACED else None
-    asked = Asked(False, None, tracer, kind == SHOWN)
+    asked = Asked(False, None, tracer, False)
     made: dict[int, Any] = {}
     w._plan(made)
     cpu, began = time.process_time(), time.perf_counter()
@@ -86,7 +63,7 @@ def compare(shape: Shape, n: int, rounds: int, kinds: list[str]) -> None:
     w = flowy.LocalWorkflow(shape.factory, WORKERS)
     for name, function in shape.activities.items():
         w.conf_activity(name, function)
-    with w, terminal():
+    with w:
         once(w, xs, PLAIN)
         for turn in range(rounds):
             for kind in kinds if turn % 2 else reversed(kinds):
@@ -111,7 +88,7 @@ def compare(shape: Shape, n: int, rounds: int, kinds: list[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What tracing and progress cost.")
+    parser = argparse.ArgumentParser(description="What tracing costs.")
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--shapes", nargs="*", default=[shape.factory.__name__ for shape in SHAPES])
@@ -119,7 +96,7 @@ def main() -> None:
     for shape in SHAPES:
         if shape.factory.__name__ in options.shapes:
             n = int(options.tasks * shape.share)
-            compare(shape, n, options.rounds, [PLAIN, TRACED, SHOWN])
+            compare(shape, n, options.rounds, [PLAIN, TRACED])
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ of `flowy swf` that have more say so.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from flowy import swf_options
 from flowy._version import __version__
+from flowy.saying import OutputError, fill_streams, say, silence
 from flowy.swf_options import positive
 
 SHELLS = ("bash", "zsh", "fish")
@@ -24,17 +24,21 @@ SHELLS = ("bash", "zsh", "fish")
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: `sys.argv[1:]`) and return the exit status."""
+    fill_streams()
     options = read(argv)
     try:
         status: int = options.run(options)
-        sys.stdout.flush()
+        say("")
         return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader has gone, as in `flowy demo | head`. Without this Python complains at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has gone, as in `flowy demo | head`
+        silence()
+        return 1
+    except OutputError as error:
+        silence()
+        print(f"flowy {options.command}: stdout can't be written: {error.strerror}", file=sys.stderr)
         return 1
 
 
@@ -149,7 +153,8 @@ def add_run(run: argparse.ArgumentParser) -> None:
         help="an option of an activity, as conf_activity takes it; without NAME: of all",
     )
     run.add_argument("workflow", metavar="WORKFLOW", help="module:name, or file.py:name")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="its input")
+    rest = run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="its input")
+    rest.required = False  # or it would be asked for where WORKFLOW is missing
     run.set_defaults(run=run_workflow)
 
 
@@ -218,7 +223,7 @@ def run_workflow(options: argparse.Namespace) -> int:
 def run_completion(options: argparse.Namespace) -> int:
     from flowy.completion import script
 
-    print(script(options.shell, parser()), end="")
+    say(script(options.shell, parser()))
     return 0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import logging
 import os
 import sys
 import traceback
@@ -23,6 +24,7 @@ from typing import Any
 from flowy import pictures, serialization
 from flowy.errors import TaskError, UsageError, describe
 from flowy.local.engine import LocalWorkflow
+from flowy.saying import say, sayable
 from flowy.settings import read_settings
 from flowy.trace import Trace
 
@@ -55,6 +57,7 @@ def run(
         return MISUSED
     if progress is None:
         progress = sys.stderr is not None and sys.stderr.isatty()
+    logging.getLogger("flowy.trace").disabled = True  # it is told below
     try:
         value = workflow.run(*args, _trace=trace or False, _progress=progress, **kwargs)
     except UsageError as error:
@@ -62,9 +65,24 @@ def run(
         return MISUSED
     except Exception as error:
         print_failure(target, error)
+        told_undrawn(workflow)
         return FAILED
-    print(show_value(value))
-    return 0
+    say(f"{show_value(value)}\n")
+    return FAILED if told_undrawn(workflow) else 0
+
+
+def told_undrawn(workflow: LocalWorkflow) -> bool:
+    """Whether the trace could not be written; then stderr tells so."""
+    if workflow._undrawn is not None:
+        print(f"flowy run: the trace can't be written: {explain(workflow._undrawn)}", file=sys.stderr)
+    return workflow._undrawn is not None
+
+
+def explain(error: Exception) -> str:
+    """What went wrong with which file, in a few words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def read_arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -237,14 +255,16 @@ def _is_theirs(file: str) -> bool:
 
 
 def show_value(value: Any) -> str:
-    """As JSON where that says all of it, else as Python shows it."""
+    """As JSON where that says all of it, else as Python shows it; with escapes for characters that
+    stdout does not have."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         if json.loads(text) == value:
-            return text
+            return text if sayable(text) else json.dumps(value)
     except (TypeError, ValueError, RecursionError):
         pass
-    return repr(value)
+    text = repr(value)
+    return text if sayable(text) else ascii(value)
 
 
 # ---------------------------------------------------------------- traces
@@ -253,18 +273,17 @@ def show_value(value: Any) -> str:
 def on_trace(file: str, act: Callable[[Trace], str]) -> int:
     """Read a trace and print what `act` makes of it; returns the exit status."""
     try:
-        print(act(Trace.load(file)), end="")
+        made = act(Trace.load(file))
     except UsageError as error:
         print(f"flowy trace: {error}", file=sys.stderr)
         return MISUSED
     except UnicodeDecodeError as error:
         print(f"flowy trace: {file} is no trace: {error}", file=sys.stderr)
         return MISUSED
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        print(f"flowy trace: {error.filename or file}: {error.strerror}", file=sys.stderr)
+        print(f"flowy trace: {explain(error)}", file=sys.stderr)
         return FAILED
+    say(made)
     return 0
 
 

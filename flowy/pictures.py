@@ -96,7 +96,7 @@ def _writer(path: Path) -> Callable[[Trace], str] | None:
     if name.endswith(".json"):
         return None
     raise UsageError(
-        f"a trace can't be written to {path.name!r}: it goes by the ending, which is one of "
+        f"a trace can't be written to {str(path)!r}: it goes by the ending, which is one of "
         f"{', '.join(ENDINGS)}, or .json for the trace itself"
     )
 
@@ -109,12 +109,17 @@ def write(trace: Trace, path: str | os.PathLike[str]) -> None:
         OSError: the file can't be written.
     """
     writer = _writer(Path(path))
-    if writer is None:
-        trace.save(path)
-        return
-    text = writer(trace)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    text = None if writer is None else writer(trace)
+    try:
+        if text is None:
+            trace.save(path)
+            return
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:  # a full disk is told without the file
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def show(trace: Trace) -> Path:

@@ -1,10 +1,10 @@
-"""Pictures of the page for the docs: `make docs-pictures`.
+"""Pictures of the page and of progress for the docs: `make docs-pictures`.
 
 Owns: two runs worth looking at, a small one on the local engine and a large one by simulation, and the
-screenshots of them in docs/pictures/. They are made by hand, not in tests: fonts differ from machine to
-machine, and so would the bytes.
+screenshots of them in docs/pictures/, beside those of a terminal that shows progress. They are made by
+hand, not in tests: fonts differ from machine to machine, and so would the bytes.
 
-Neighbours: `browser`, and `docs/trace.md`, which shows them.
+Neighbours: `browser`, `progress_picture`, and `docs/trace.md` and `docs/progress.md`, which show them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from browser import browser, opened
 from playwright.sync_api import BrowserContext, Page
+from progress_picture import screen
 
 from flowy import LocalWorkflow, Retry, pictures
 from flowy.trace import Execution, Trace
@@ -200,9 +201,26 @@ def take(context: BrowserContext, folder: Path) -> None:
         file = FOLDER / f"page-{name}.png"
         page.screenshot(path=file)
         page.close()
-        bytes_ = file.stat().st_size
-        print(f"{file.name}: {bytes_:,} bytes")
-        assert bytes_ < LARGEST, f"{file} is too large for the docs"
+        weigh(file)
+
+
+def weigh(file: Path) -> None:
+    bytes_ = file.stat().st_size
+    print(f"{file.name}: {bytes_:,} bytes")
+    assert bytes_ < LARGEST, f"{file} is too large for the docs"
+
+
+def take_progress(context: BrowserContext) -> None:
+    """The screens of terminals, in twice as many pixels: they are mostly text."""
+    for name, rich in (("progress", True), ("progress-plain", False)):
+        page = context.new_page()
+        page.set_content(
+            f"<style>body {{ margin: 0 }} svg {{ display: block }}</style>{screen(rich=rich)}"
+        )
+        file = FOLDER / f"{name}.png"
+        page.locator("svg").screenshot(path=file, omit_background=True)
+        page.close()
+        weigh(file)
 
 
 def main() -> None:
@@ -213,6 +231,8 @@ def main() -> None:
         pictures.write(large(), folder / "large.html")
         with browser(folder / "chromium", timezone_id="UTC", locale="en-GB") as context:
             take(context, folder)
+        with browser(folder / "chromium-2", device_scale_factor=2) as context:
+            take_progress(context)
 
 
 if __name__ == "__main__":

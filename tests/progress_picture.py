@@ -1,8 +1,9 @@
-"""The picture of progress in the docs: `make docs-progress`.
+"""Pictures of progress for the docs, of a real run: by rich and as plain text.
 
-Owns: a real run of a program on an emulated terminal, and what that shows at a good moment as SVG.
+Owns: the run of a program on an emulated terminal, and what that shows at a good moment, as SVG.
 
-May not know: the insides of progress. Its neighbour is `test_progress`, which has the emulated terminal.
+May not know: the insides of progress. Neighbours: `test_progress`, which has the emulated terminal, and
+`page_pictures`, which makes PNG of it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 
 from test_progress import Emulated, Session
 
-TARGET = Path(__file__).parent.parent / "docs" / "pictures" / "progress.svg"
 PROGRAM = """
 import random, time
 import flowy
@@ -72,6 +72,7 @@ COLOURS = {
     "magenta": "#c792ea",
     "brown": "#e5c07b",
     "blue": "#82aaff",
+    "brightblack": "#3d4757",
 }
 _WIDE, _HIGH = 8.4, 18
 
@@ -97,19 +98,15 @@ def to_svg(terminal: Emulated) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def screen(*, rich: bool) -> str:
+    """What a terminal shows of the run when more than half is done, as SVG."""
+    with tempfile.TemporaryDirectory(prefix="flowy-pictures-") as folder:
         Path(folder, "index.py").write_text(PROGRAM)
-        session = Session(Path(folder), "-m", "flowy", "run", "index.py:index", "600")
-        session.terminal.resize(16, 92)
+        session = Session(Path(folder), "-m", "flowy", "run", "index.py:index", "600", rich=rich)
+        session.terminal.resize(14, 92)
         try:
             session.until(lambda shown: any("360 is large" in line for line in shown))
-            TARGET.parent.mkdir(exist_ok=True)
-            TARGET.write_text(to_svg(session.terminal))
-            print("\n".join(session.terminal.read()))
+            session.until(lambda shown: any("fetch" in line and "/s" in line for line in shown))
+            return to_svg(session.terminal)
         finally:
             session.close()
-
-
-if __name__ == "__main__":
-    main()

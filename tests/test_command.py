@@ -6,8 +6,10 @@ completion in the shells that are installed. Progress on a terminal is in `test_
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -389,3 +391,115 @@ def test_all_commands_are_in_the_scripts(here: Path) -> None:
         _, script, _ = flowy(here, "completion", shell)
         for way in ways - {"flowy"}:
             assert way in script or way.split()[-1] in script
+
+
+# ---- What stdout and the disk are not up to.
+
+
+def in_shell(line: str, folder: Path, **env: str) -> tuple[int, str, str]:
+    """What a line of the shell comes to, in which `flowy` is this one."""
+    flowy = f"{shlex.quote(sys.executable)} -m flowy"
+    done = subprocess.run(
+        ["sh", "-c", line.replace("flowy", flowy)],
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        encoding=env.get("PYTHONIOENCODING", "utf-8"),
+        timeout=60,
+        check=False,
+    )
+    assert "site-packages" not in done.stderr
+    assert f"{os.sep}flowy{os.sep}" not in done.stderr, "a traceback of flowy's own insides"
+    return done.returncode, done.stdout, done.stderr
+
+
+ODD = """
+class Odd(Doubles):
+    def __call__(self, json): return "\\u00e9\\u65e5\\ud800" if json else {"\\u00e9\\ud800"}
+
+odd = flowy.LocalWorkflow(Odd, 1, executor="inline")
+odd.conf_activity("double", double)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(SOURCE + ODD)
+    return tmp_path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_values_are_printed_whatever_the_encoding(encoding: str, folder: Path) -> None:
+    """JSON stays JSON: what stdout can't say is an escape of JSON's there."""
+    code, out, err = in_shell("flowy run mine:odd true", folder, PYTHONIOENCODING=encoding)
+    assert (code, json.loads(out), err) == (0, "\u00e9\u65e5\ud800", "")
+    code, out, err = in_shell("flowy run mine:odd false", folder, PYTHONIOENCODING=encoding)
+    assert (code, ast.literal_eval(out), err) == (0, {"\u00e9\ud800"}, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run mine:doubles '[1]'",
+        "run mine:doubles '[1]' --times 1 --name " + "x" * 100_000,
+        "trace summary t.json",
+        "completion bash",
+    ],
+    ids=["small", "large", "trace", "completion"],
+)
+def test_a_full_disk_is_told(command: str, folder: Path) -> None:
+    assert in_shell("flowy run --trace t.json mine:doubles '[1]'", folder)[0] == 0
+    code, _, err = in_shell(f"flowy {command} > /dev/full", folder)
+    assert code == 1
+    assert err == f"flowy {command.split()[0]}: stdout can't be written: No space left on device\n"
+
+
+def test_closed_streams_are_no_trouble(folder: Path) -> None:
+    """Without them the first files that are opened would be taken for them."""
+    assert in_shell("flowy run mine:doubles '[1]' >&-", folder) == (0, "", "")
+    assert in_shell("flowy run mine:doubles '[1]' <&- >&- 2>&-", folder) == (0, "", "")
+    assert in_shell("flowy run mine:fails 2>&-", folder) == (1, "", "")
+    assert in_shell("flowy run mine:doubles '[1]' 2>&-", folder) == (0, '{"n": [2]}\n', "")
+    assert in_shell("flowy run mine:nothing 2>&-", folder) == (2, "", "")
+
+
+def test_a_reader_that_goes_is_no_trouble(folder: Path) -> None:
+    _, out, err = in_shell(f"flowy run mine:doubles '[1]' --name {'x' * 120_000} | head -c 3", folder)
+    assert (out, err) == ('{"x', "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("ending", ["json", "html", "dot", "chrome.json"])
+def test_a_trace_that_can_not_be_written_costs_no_value(ending: str, folder: Path) -> None:
+    (folder / f"full.{ending}").symlink_to("/dev/full")
+    told = f"full.{ending}: No space left on device\n"
+    code, out, err = in_shell(f"flowy run --trace full.{ending} mine:doubles '[1]'", folder)
+    assert (code, out) == (1, '{"n": [2]}\n')
+    assert err == f"flowy run: the trace can't be written: {told}"
+    code, out, err = in_shell(f"flowy run --trace full.{ending} mine:fails", folder)
+    assert (code, out) == (1, "")
+    assert "mine:fails failed: task double-0-0 failed: ValueError: no 1" in err
+    assert err.endswith(f"the trace can't be written: {told}")
+    assert in_shell("flowy run --trace t.json mine:doubles '[1]'", folder)[0] == 0
+    assert in_shell(f"flowy trace convert t.json full.{ending}", folder) == (
+        1,
+        "",
+        f"flowy trace: {told}",
+    )
+
+
+def test_what_is_missing_is_named(folder: Path) -> None:
+    code, _, err = in_shell("flowy run", folder)
+    assert (code, err.splitlines()[-1].split(": ")[-1]) == (2, "WORKFLOW")
+    code, _, err = in_shell("flowy run --trace . mine:doubles", folder)
+    assert code == 2
+    assert "can't be written to '.'" in err
+
+
+def test_a_failure_tells_the_file_and_the_line(folder: Path) -> None:
+    """Functions of a file that is run travel by value, and still know where they are from."""
+    code, _, err = in_shell("flowy run --executor processes mine.py:fails", folder)
+    assert code == 1
+    line = SOURCE[: SOURCE.index("def bad")].count("\n") + 1
+    assert f'File "{folder / "mine.py"}", line {line}, in bad\n    def bad(x): raise ValueError' in err

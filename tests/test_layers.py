@@ -26,7 +26,7 @@ LAYERS = {
     for layer, modules in enumerate(
         (
             "_record errors events",
-            "_vectors _sched _trace _loop _lifeline _swallowed _replay serialization",
+            "_vectors _sched _trace _passes _loop _lifeline _swallowed _replay serialization",
             "results config options settings activity replay"
             " testing.histories testing.histories.ledger testing.histories.tasks"
             " testing.histories.lambdas testing.histories.others"
@@ -57,8 +57,8 @@ LAYERS = {
             " testing.swf.local testing.swf.serve"
             " testing.swf.chaos testing.swf.client testing.swf.http testing.swf.statefile"
             " testing.swf.wire",
-            "__init__ __main__ cli command completion demo swf_options swf.finding swf.verbs swf.looking"
-            " _version testing testing.swf",
+            "__init__ __main__ cli saying command completion demo swf_options"
+            " swf.finding swf.verbs swf.looking _version testing testing.swf",
         )
     )
     for module in modules.split()

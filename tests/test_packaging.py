@@ -112,7 +112,7 @@ def test_an_installed_flowy_runs_the_example(kind: str, dists: dict[str, Path], 
 
 def test_the_wheel_holds_the_package_and_nothing_else(dists: dict[str, Path]) -> None:
     names = set(zipfile.ZipFile(dists["wheel"]).namelist())
-    compiled = ("_sched", "_trace", "_loop", "_lifeline", "_swallowed", "_replay")
+    compiled = ("_sched", "_trace", "_passes", "_loop", "_lifeline", "_swallowed", "_replay")
     for name in compiled:
         assert {f"flowy/{name}.pyi", f"flowy/{name}.pyx"} <= names
         assert len([each for each in names if each.startswith(f"flowy/{name}.c")]) == 1

@@ -371,6 +371,69 @@ def test_details_tell_of_lines_sizes_and_earlier_attempts(show: Show) -> None:
     expect(seen.tab("Errors and retries").get_by_role("table")).to_contain_text("OSError: no <paper>")
 
 
+def tried_three_times() -> Trace:
+    """A task that failed on worker 2, was too late on nobody knows which, and went well on worker 1."""
+    trace = Trace(workers=2)
+    trace.add("g", started=0.0, ended=1.0, worker=1)
+    row = trace.add("f", depends_on=[0], started=6.0, ended=7.0, worker=1, attempts=3, index=4)
+    trace.add("g", call=1, started=7.0, ended=9.0, worker=2)
+    trace.columns.earlier[row] = (
+        Attempt(2, 1.0, 1.5, 2.5, "failed", f"OSError: no <paper>\n\nwhere it ran:\n{TRACEBACK}"),
+        Attempt(0, 3.0, 3.0, 5.0, "timed out", "took more than 2 s"),
+    )
+    return trace
+
+
+@needs_browser
+def test_earlier_attempts_are_bars_that_tell_how_they_ended(show: Show) -> None:
+    seen = show(tried_three_times())
+    page, details = seen.page, seen.page.locator("#details")
+    for key, time, at, words in (
+        ("f-0.4-0", 2.0, 2, ("failed", "attempt 1 of 3", "OSError: no <paper>")),
+        ("f-0.4-1", 4.0, 3, ("timed out", "attempt 2 of 3", "took more than 2 s")),
+        ("f-0.4-2", 6.5, 1, ("completed", "3 attempts", "g-0-0")),
+    ):
+        page.keyboard.press("Escape")
+        expect(details).to_be_hidden()  # it takes room from the bars
+        settle(page)
+        bars = page.locator("#bars").bounding_box()
+        assert bars is not None
+        lane = (bars["height"] - 24 - 3) / 3  # of worker 1, worker 2, and no worker
+        x = bars["x"] + 84 + time / 9.0 * (bars["width"] - 84)
+        y = bars["y"] + 24 + (at - 0.5) * lane
+        page.mouse.move(x, y)
+        expect(page.locator("#tip")).to_contain_text(key)
+        expect(page.locator("#tip")).to_contain_text(words[0])
+        page.mouse.click(x, y)
+        expect(details.locator("h2")).to_have_text(key)
+        for word in words:
+            expect(details).to_contain_text(word)
+    seen.find("is:attempt f-0.4-0")
+    expect(details.locator(".failure .traceback")).to_have_text(TRACEBACK)
+    details.locator(".links button").click()
+    expect(details.locator("h2")).to_have_text("f-0.4-2")
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("question", "answer", "keys"),
+    [
+        ("is:attempt", "2 earlier attempts", ["f-0.4-0", "f-0.4-1"]),
+        ("<paper>", "1 earlier attempt", ["f-0.4-0"]),
+        ("timed out", "1 earlier attempt", ["f-0.4-1"]),
+        ("worker:2", "1 task and 1 earlier attempt", ["g-1-0", "f-0.4-0"]),
+        (">1500ms", "1 task and 1 earlier attempt", ["g-1-0", "f-0.4-1"]),
+        ("is:failed", "No task has that", []),
+        ("f-0", "1 task and 2 earlier attempts", ["f-0.4-2", "f-0.4-0", "f-0.4-1"]),
+    ],
+)
+def test_earlier_attempts_are_found(question: str, answer: str, keys: list[str], show: Show) -> None:
+    page = show(tried_three_times()).page
+    page.locator("#search").fill(question)
+    expect(page.locator("#found li.faint")).to_contain_text(answer)
+    expect(page.locator("#found [role=option] bdi")).to_have_text(keys)
+
+
 @needs_browser
 def test_waits_tell_the_line(show: Show) -> None:
     trace = diamond()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import itertools
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -21,14 +22,17 @@ from typing import Any
 import programs as p
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from jsonschema import Draft202012Validator
 from oracle import Oracle, answer, nodes_in
 from test_examples import CASES, Case, local_workflow
 
 import flowy
 from flowy import LocalWorkflow, Retry
-from flowy.trace import Trace, chrome, dot, mermaid
+from flowy.trace import Attempt, Trace, chrome, dot, mermaid
+from flowy.trace.chrome import BAD
 
-MERMAID = Path(__file__).parent / "mermaid"
+HERE = Path(__file__).parent
+MERMAID = HERE / "mermaid"
 Graph = dict[str, set[str]]
 
 # What each task of an example depends on. Of those where that is a matter of luck: None.
@@ -295,26 +299,20 @@ def test_what_is_drawn_of_random_programs_is_what_the_oracle_put_in(
         assert drawn == {key: expected[key] for key in drawn}
 
 
-# ---- Chrome's JSON, by "Trace Event Format" (Google).
+# ---- Chrome's JSON, by "Trace Event Format" (Google): its fields by a schema, and what that can't say.
+
+FORMAT = Draft202012Validator(json.loads((HERE / "trace_event_format.json").read_text()))
 
 
 def check_chrome(trace: Trace) -> dict[str, list[dict[str, Any]]]:
     """Raises AssertionError where the rules are broken; the events by phase."""
     made = json.loads(chrome(trace), parse_constant=pytest.fail)
-    assert set(made) >= {"traceEvents"}
+    FORMAT.validate(made)
     events: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for one in made["traceEvents"]:
         events[one["ph"]].append(one)
-        assert isinstance(one["pid"], int)
-        assert isinstance(one["name"], str)
-        if one["ph"] != "M":
-            assert isinstance(one["tid"], int)
-            assert one["ts"] >= 0
-            assert isinstance(one["cat"], str)
-    assert set(events) <= set("MXbesf")
-    for one in events["M"]:
-        assert one["name"] in ("process_name", "thread_name")
-        assert isinstance(one["args"]["name"], str)
+    named = {one["tid"] for one in events["M"] if one["name"] == "thread_name"}
+    assert named >= {one["tid"] for phase in "Xbesf" for one in events[phase]}
     check_slices(events["X"])
     check_pairs(events["b"], events["e"], ("cat", "id"))
     check_pairs(events["s"], events["f"], ("cat", "id", "name"))
@@ -351,7 +349,8 @@ def test_chrome_reads_the_examples(case: Case) -> None:
     trace = trace_of(case)
     events = check_chrome(trace)
     ran = [task for task in trace if task.ended >= task.started]
-    assert len(events["X"]) + len(events["b"]) == len(ran)
+    tried = [one for task in trace for one in task.earlier if one.ended >= one.started]
+    assert len(events["X"]) + len(events["b"]) == len(ran) + len(tried)
     arrows = [
         (s, t) for s, t in edges_of(trace) if trace[s].ended and trace[t].started == trace[t].started
     ]
@@ -363,6 +362,48 @@ def test_the_rules_are_those_that_a_bad_trace_breaks() -> None:
         check_slices([{"pid": 1, "tid": 1, "ts": t, "dur": 50.0} for t in (0.0, 20.0)])
     with pytest.raises(AssertionError):
         check_pairs([{"id": 1, "ts": 0}], [], ("id",))
+    good = {"ph": "X", "pid": 1, "tid": 1, "name": "f", "cat": "activity", "ts": 0.5, "dur": 1}
+    assert FORMAT.is_valid({"traceEvents": [good]})
+    bad: list[dict[str, Any]] = [
+        {"ph": "Q"},
+        {"pid": "1"},
+        {"ts": -1},
+        {"ts": None},
+        {"dur": -0.5},
+        {"duration": 3},
+        {"cname": "crimson"},
+        {"args": []},
+        {"ph": "b"},  # which has no duration, and needs an id
+    ]
+    for change in bad:
+        assert not FORMAT.is_valid({"traceEvents": [good | change]}), change
+    for missing in ("ph", "pid", "tid", "name", "ts", "dur"):
+        assert not FORMAT.is_valid({"traceEvents": [{k: good[k] for k in good if k != missing}]})
+
+
+def test_earlier_attempts_are_bars_of_their_own() -> None:
+    trace = Trace()
+    trace.add("g", started=0.0, ended=1.0, worker=1)
+    row = trace.add('a"b', depends_on=[0], started=6.0, ended=7.0, worker=1, attempts=4, index=12)
+    trace.columns.earlier[row] = (
+        Attempt(2, 1.0, 1.5, 2.0, "failed", "ValueError: oh\n\nwhere it ran:\n…"),
+        Attempt(0, 2.0, 2.0, 5.0, "timed out", "too late"),
+        Attempt(1, math.nan, math.nan, math.nan, "worker died", "nobody knows when"),
+    )
+    events = check_chrome(trace)
+    first = next(x for x in events["X"] if x["tid"] == 2)
+    assert (first["name"], first["ts"], first["dur"], first["cname"]) == ('a"b', 1.5e6, 5e5, BAD)
+    assert first["args"] == {
+        "key": 'a"b-0.12-0',
+        "attempt": 1,
+        "outcome": "failed",
+        "error": trace[row].earlier[0].error,
+    }
+    (late,) = events["b"]
+    assert (late["args"]["key"], late["args"]["outcome"], late["ts"]) == ('a"b-0.12-1', "timed out", 2e6)
+    last = [x for x in events["X"] if x["tid"] == 1]
+    assert [x["args"]["key"] for x in last] == ["g-0-0", 'a"b-0.12-3']
+    assert all("cname" not in x for x in last)
 
 
 def test_retries_timers_and_sub_workflows_are_drawn(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Progress: what is counted, how it is shown, and that it leaves the terminal as it was.
 
 Owns: the counts of real runs, the terminal by an emulator of one (pyte), log lines, notebooks, and that
-it is looked at no more often than is cheap. What it costs is measured in `benchmarks.tracing`.
+it is looked at no more often than is cheap. What it costs is measured in `benchmarks.progress`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -30,10 +31,10 @@ import pytest
 
 import flowy
 from flowy import LocalWorkflow, UsageError
-from flowy.local.watch import Meter
-from flowy.progress import Row, Snapshot, reporter, reporting, text
+from flowy.local.watch import LEAST, Meter
+from flowy.progress import Row, Snapshot, reporter, reporting, terminal, text
 from flowy.progress.others import Calls, LogLines, Notebook, in_notebook
-from flowy.progress.terminal import Screen
+from flowy.progress.terminal import Screen, Terminal
 
 ROWS, COLUMNS = 24, 90
 
@@ -187,7 +188,20 @@ def test_cpu_and_memory_of_workers() -> None:
     finally:
         process.kill()
         process.wait()
+    meter._measured -= LEAST
     assert meter.measure()[1] is None
+
+
+def test_too_short_a_time_tells_nothing_of_cpus() -> None:
+    """The system counts hundredths of a second: over less, one of them would be a whole CPU or more."""
+    meter = Meter(list)
+    meter.measure()
+    meter._measured -= 60
+    known = meter.measure()
+    assert known[0] is not None
+    meter._used = {pid: seconds - 0.01 for pid, seconds in meter._used.items()}
+    meter._measured = time.monotonic() + 60
+    assert meter.measure() == known
 
 
 # ---- How it is written.
@@ -200,6 +214,26 @@ def test_a_table_has_a_line_for_each_dependency() -> None:
     assert lines[1].split()[2:] == ["1,203/5,000", "2", "3,794", "1", "312/s", "0:12"]
     assert lines[2].split()[2:] == ["0/0"]
     assert lines[3] == "1:15 · 2 workers · 150 % CPU · 123 MB"
+
+
+@pytest.mark.parametrize("rich", [True, False])
+@pytest.mark.parametrize("width", [1, 5, 12, 30, 47, 79, 120])
+def test_a_table_is_no_wider_than_the_terminal(
+    width: int, rich: bool, emulated: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wider would wrap, once it is left as text. Names are of characters of two columns too."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if not rich:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    rows = Row("fetch", 5000, 1203, 1, 2, 312.0), Row("\u65e5\u672c" * 8, 10**5, 10**4, 7, 4, 1e6)
+    with open(emulated.slave, "w", closefd=False, encoding="utf-8") as stream:
+        lines = terminal.painter(stream)(snapshot(*rows), width)
+    assert rich == ("\x1b" in "".join(lines))
+    shown = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+    assert all(text.breadth(line) <= max(width, 28) for line in shown)
+    assert len(shown) == 4
+    assert "1,203/5,000" in shown[1]
+    assert ("\u2501" in shown[1]) == (width == 120)
 
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07</td><script>alert(1)</script>\n'\""
@@ -219,8 +253,6 @@ def test_names_can_not_end_a_tag() -> None:
 
 @pytest.mark.parametrize("rich", [True, False])
 def test_no_painter_lets_commands_through(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flowy.progress import terminal
-
     if not rich:
         monkeypatch.setitem(sys.modules, "rich.console", None)
     paint = terminal.painter(io.StringIO())
@@ -409,7 +441,7 @@ def test_a_run_on_a_terminal(rich: bool, tmp_path: Path) -> None:
         program.until(is_live)
         shown = [line for line in program.end() if line]
         assert program.terminal.screen.margins is None
-    assert ("━" in "".join(map("".join, program.seen))) == rich
+    assert ("···" in "".join(map("".join, program.seen))) != rich  # what is left of a bar
     assert shown[-2:] == ["value 11175", "last line"]
     assert shown[-3].endswith("MB")
     assert any(line.split()[:1] == ["work"] and "150/150" in line for line in shown)
@@ -534,7 +566,18 @@ def test_it_rests_as_long_as_looking_is_dear(monkeypatch: pytest.MonkeyPatch) ->
     made = reporter._Reporter(Calls(lambda now: None), look)
     made._over = SimpleNamespace(wait=wait)  # type: ignore[assignment]
     made._work()
-    assert rests == [Calls.first, *[reporter.SHARE] * 3]
+    assert rests == [Calls.first / 2, Calls.first / 2, *[reporter.SHARE] * 2]
+
+
+def test_what_ends_at_once_is_not_looked_at(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million small tasks take a tenth of a second, of which a look would be a part to be seen."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Terminal, "first", 600.0)
+    with open(emulated.slave, "w", closefd=False) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        with reporting(True, lambda: pytest.fail("looked")):
+            assert [t for t in threading.enumerate() if t.name == "flowy-progress"]
+    assert emulated.read() == [""] * ROWS
 
 
 def test_nothing_is_looked_at_unless_asked_for() -> None:

@@ -5,20 +5,23 @@ Owns: traces made by hand and from histories. Those of real runs are in `test_tr
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import random
 import re
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
 
 from flowy import UsageError, pictures
 from flowy.testing.histories import HistoryBuilder
-from flowy.trace import Execution, Trace, chrome, dot, mermaid
+from flowy.trace import Attempt, Execution, Trace, chrome, dot, files, mermaid
 from flowy.trace.graph import draw
+from flowy.trace.record import WIDTHS
 
 HOSTILE = [
     '"',
@@ -189,6 +192,72 @@ def test_a_trace_comes_back_from_its_file(tmp_path: Path) -> None:
     assert again != fan(2)
 
 
+def large() -> Trace:
+    """Enough that its columns are packed, with something of each sort."""
+    trace = fan(files.PACKED_FROM)
+    trace.columns.runs.append(Execution("id", "name", -1))
+    again = Attempt(1, 0.0, math.nan, 1.5, "failed", "oh")
+    trace.columns.earlier[7], trace.columns.errors[8] = (again,), "no\ud800"
+    trace.add("f", started=math.nan, outcome="open", worker=-3, attempts=65_535, line="a.py:1")
+    return trace
+
+
+def test_a_large_trace_comes_back_from_a_small_file(tmp_path: Path) -> None:
+    trace = large()
+    trace.save(tmp_path / "t.json")
+    again = Trace.load(tmp_path / "t.json")
+    assert again == trace
+    for column in (*WIDTHS, "first", "sources"):
+        assert getattr(again.columns, column).tobytes() == getattr(trace.columns, column).tobytes()
+    assert again[7].earlier[0].ended == 1.5
+    assert (tmp_path / "t.json").stat().st_size < 10 * len(trace)
+
+
+def test_traces_of_before_are_read(tmp_path: Path) -> None:
+    """In version 2 columns were lists, however many tasks there were."""
+    trace = large()
+    trace.save(tmp_path / "t.json")
+    record = json.loads((tmp_path / "t.json").read_text()) | {"version": 2}
+    for column in (*WIDTHS, "first", "sources"):
+        record[column] = [None if x != x else x for x in getattr(trace.columns, column)]
+    (tmp_path / "t.json").write_text(json.dumps(record))
+    again = Trace.load(tmp_path / "t.json")
+    assert repr(list(again)) == repr(list(trace))
+
+
+def packed(data: bytes, numbers: object) -> dict[str, object]:
+    return {"numbers": numbers, "zlib": base64.b64encode(zlib.compress(data)).decode()}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        packed(bytes(4 * 99), 100),
+        packed(bytes(4 * 99), 98),
+        packed(bytes(10**7), 4),  # no more is unpacked than that
+        packed(bytes(16), -1),
+        packed(bytes(16), "x"),
+        packed(bytes(16), None),
+        packed(b"\xff" * 16, 4),
+        {"numbers": 4, "zlib": "no base64!"},
+        {"numbers": 4, "zlib": base64.b64encode(b"no zlib").decode()},
+        {"numbers": 4, "zlib": 7},
+        {"numbers": 4},
+        {},
+        "abcd",
+        7,
+        None,
+    ],
+    ids=repr,
+)
+def test_a_broken_column_is_told(column: object, tmp_path: Path) -> None:
+    file = tmp_path / "t.json"
+    diamond().save(file)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"name": column}))
+    with pytest.raises(UsageError, match=r"t\.json is a broken trace"):
+        Trace.load(file)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -357,7 +426,7 @@ def test_files_go_by_their_ending(tmp_path: Path) -> None:
         pictures.check_target(tmp_path / name)
         pictures.write(trace, tmp_path / name)
         assert (tmp_path / name).read_text().startswith(start)
-    with pytest.raises(UsageError, match=r"'t.png': it goes by the ending"):
+    with pytest.raises(UsageError, match=r"t\.png': it goes by the ending"):
         pictures.check_target(tmp_path / "t.png")
     with pytest.raises(UsageError, match="there is no directory"):
         pictures.check_target(tmp_path / "none" / "t.dot")

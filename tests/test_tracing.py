@@ -612,3 +612,31 @@ def test_the_graph_is_that_of_the_oracle(program: p.Program) -> None:
     assert found.keys() <= expected.keys()
     assert found == {key: expected[key] for key in found}
     event("with dependencies" if any(found.values()) else "without")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("way", ["run", "start"])
+def test_a_full_disk_costs_no_value_and_hides_no_failure(
+    way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def half(x: int) -> float:
+        if x == 3:
+            raise ValueError("odd")
+        return x / 2
+
+    full = tmp_path / "full.json"
+    full.symlink_to("/dev/full")
+    w = LocalWorkflow(lambda half: half, executor="inline")
+    w.conf_activity("half", half)
+
+    def run(x: int) -> Any:
+        return w.run(x, _trace=full) if way == "run" else w.start(x, _trace=full).result(60)
+
+    assert run(4) == 2.0
+    with pytest.raises(flowy.TaskError, match="odd"):
+        run(3)
+    told = [record.getMessage() for record in caplog.records if record.name == "flowy.trace"]
+    assert len(told) == 2
+    assert all("No space left on device" in words and str(full) in words for words in told)
+    assert w.trace is not None
+    assert w.trace[0].outcome == "failed"

@@ -10,6 +10,7 @@ thread that runs it.
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import threading
 import time
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from flowy.settings import Settings
     from flowy.trace import Trace
 
+log = logging.getLogger("flowy.trace")
 TraceChoice = bool | str | os.PathLike[str]
 
 __all__ = ["LocalWorkflow", "Progress", "Run", "Usage"]
@@ -175,6 +177,8 @@ class LocalWorkflow:
         self._batching = Batching()
         self._traced: tuple[_trace.Tracer, int] | None = None
         self._trace: Trace | None = None
+        self._undrawn: Exception | None = None
+        """Why the picture of the latest run could not be written."""
 
     def __repr__(self) -> str:
         names = ", ".join([*self._activities, *self._workflows])
@@ -384,7 +388,9 @@ class LocalWorkflow:
                 self._traced = asked.tracer, executor.size
 
     def _draw(self, asked: Asked) -> None:
-        """The picture that was asked for, if the run has begun."""
+        """The picture that was asked for, if the run has begun. That a disk is full costs no value, and
+        hides no failure of the run: it is logged, and the trace is there to be written elsewhere."""
+        self._undrawn = None
         if asked.tracer is None or not asked.tracer.runs:
             return
         from flowy import pictures  # only here: most runs have no picture
@@ -394,10 +400,16 @@ class LocalWorkflow:
             traced = self._traced
         is_latest = traced is not None and traced[0] is asked.tracer
         trace = self.trace if is_latest else take(asked.tracer, 0)
-        if trace is not None and asked.path is not None:
-            pictures.write(trace, asked.path)
-        elif trace is not None:
-            pictures.show(trace)
+        try:
+            if trace is not None and asked.path is not None:
+                pictures.write(trace, asked.path)
+            elif trace is not None:
+                pictures.show(trace)
+        except (OSError, UsageError) as error:
+            self._undrawn = error
+            log.warning(
+                "the trace could not be written (it is still in the attribute `trace`): %s", error
+            )
 
     def _run(
         self, made: dict[int, Plan], args: tuple[Any, ...], kwargs: dict[str, Any], asked: Asked

@@ -53,6 +53,7 @@ class Watch:
     ) -> None:
         """Where a driver's work is done, and the numbers of functions by plan and name."""
         self._executor, self._mailbox = executor, mailbox
+        self._meter = Meter(executor.pids)  # what it imports it does while workers start
         for (plan, name), function in functions.items():
             self._names.setdefault((plan, function), name)
 
@@ -81,12 +82,9 @@ class Watch:
             asked, done, failed = counts.get(place, (0, 0, 0))
             rate = self._rates.of(label, now, done + failed)
             rows.append(Row(label, asked, done, failed, running.get(place, 0), rate))
-        executor = self._executor
-        if executor is None:
+        if self._executor is None or self._meter is None:
             return Snapshot(now, tuple(rows), 0)
-        if self._meter is None:
-            self._meter = Meter(executor.pids)
-        return Snapshot(now, tuple(rows), executor.size, *self._meter.measure())
+        return Snapshot(now, tuple(rows), self._executor.size, *self._meter.measure())
 
     def _counts(self) -> tuple[dict[_Place, tuple[int, int, int]], dict[_Place, int]]:
         """What came of the calls of each dependency, and how many run."""
@@ -144,6 +142,11 @@ def _labels(plans: list[Plan]) -> dict[_Place, str]:
     return labels
 
 
+FIRST, LEAST = 0.2, 1.0
+"""Seconds to measure over, until something is known and after that. The system counts hundredths of a
+second, and asking it is the dearest part of a look."""
+
+
 class Meter:
     """What worker processes take; without any, what this process takes.
 
@@ -160,10 +163,13 @@ class Meter:
         self._known: dict[int, Any] = {}
         self._used: dict[int, float] = {}
         self._measured = 0.0
+        self._last: tuple[float | None, int | None] = None, None
 
     def measure(self) -> tuple[float | None, int | None]:
         """(CPUs in use since the last time, bytes of memory); None where it can't be told."""
         now = time.monotonic()
+        if self._used and now - self._measured < (FIRST if self._last[0] is None else LEAST):
+            return self._last
         used: dict[int, float] = {}
         memory = 0
         for pid in self._pids() or [os.getpid()]:
@@ -181,4 +187,5 @@ class Meter:
         passed, known = now - self._measured, bool(self._used)
         self._known = {pid: self._known[pid] for pid in used}
         self._used, self._measured = used, now
-        return (spent / passed if known and passed > 0 else None), memory or None
+        self._last = (spent / passed if known else None), memory or None
+        return self._last

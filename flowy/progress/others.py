@@ -25,6 +25,8 @@ LOG_AT_LEAST_EVERY = 120.0
 class LogLines:
     """A line now and then: to the log if that lets `flowy.progress` through, else to a stream."""
 
+    ends = True
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.first = self.least = LOG_EVERY
@@ -53,6 +55,10 @@ class Notebook:
     def __init__(self) -> None:
         self._handle: Any = None
 
+    @property
+    def ends(self) -> bool:
+        return self._handle is not None
+
     def draw(self, snapshot: Snapshot) -> None:
         from IPython.display import HTML, display
 
@@ -75,7 +81,7 @@ def in_notebook() -> bool:
 class Calls:
     """Snapshots for a function of the user's; the last one too, however short the run."""
 
-    first, least = 0.2, 0.2
+    first, least, ends = 0.2, 0.2, True
 
     def __init__(self, function: Callable[[Snapshot], Any]) -> None:
         self.draw = function

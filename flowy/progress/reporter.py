@@ -1,7 +1,8 @@
 """Shows progress from a thread of its own, as seldom as keeps it cheap.
 
 Owns: `reporting`, the choice of a display and the thread's life: it looks and draws, and rests so long
-after that that it takes at most a part of `SHARE` of the time.
+after that that it takes at most a part of `SHARE` of the time. A run that ends before the first picture
+pays for a thread, and for nothing that could have been shown.
 
 May not know: runs (it is given a function to look with). Neighbours: the displays in `terminal` and
 `others`, and the local engine, which calls.
@@ -38,6 +39,10 @@ class Display(Protocol):
     least: float
     """Seconds between two, at least."""
 
+    @property
+    def ends(self) -> bool:
+        """Whether it has something to show at the end: where nothing was drawn, some have not."""
+
     def draw(self, snapshot: Snapshot) -> Any:
         """Show it in place of the one before."""
 
@@ -69,7 +74,7 @@ def choose(choice: Choice) -> Display:
 def reporting(choice: Choice, look: Callable[[], Snapshot]) -> Iterator[None]:
     """While this lasts, what `look` gives is shown; at the end the last of it, on errors too.
 
-    `look` is called from another thread, and once more at the end from this one.
+    `look` is called from another thread, and at the end from this one.
     """
     if not choice:
         yield
@@ -91,9 +96,7 @@ class _Reporter:
         self._thread = threading.Thread(target=self._work, name="flowy-progress", daemon=True)
 
     def start(self) -> None:
-        """Begins with a look, of which the first takes long: the workers are starting meanwhile."""
         try:
-            self._try(self._look)
             self._thread.start()
         except BaseException:
             self._display.end(None)
@@ -103,7 +106,7 @@ class _Reporter:
         self._over.set()
         self._thread.join()
         self._last: Snapshot | None = None
-        if not self._broken:
+        if not self._broken and self._display.ends:
             self._try(self._look_last)
         self._try(lambda: self._display.end(self._last))
 
@@ -111,7 +114,11 @@ class _Reporter:
         self._last = self._look()
 
     def _work(self) -> None:
-        rest = self._display.first
+        """The first look, at half of the way, shows nothing: what is used can be told from two on."""
+        rest = self._display.first / 2
+        if self._over.wait(rest):
+            return
+        self._try(self._look)
         while not self._broken and not self._over.wait(rest):
             began = time.thread_time()
             self._try(lambda: self._display.draw(self._look()))

@@ -10,19 +10,33 @@ May not know: runs. Neighbours: `text`, which has the plain form, and `reporter`
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from flowy.progress import text
-from flowy.progress.counts import Row, Snapshot
+from flowy.progress.counts import Snapshot
+
+Painter: TypeAlias = Callable[[Snapshot, int], list[str]]
 
 LEAST_ROWS = 8
 """A terminal with fewer rows gets log lines instead."""
 _SAVE, _RESTORE = "\x1b7", "\x1b8"
 _DOWN = "\x1bD"  # scrolls at the last line, and leaves the column as it is
+_PLAIN_SIGNS = str.maketrans("━·…", "#..")
+_STYLES = {
+    "head": "dim",
+    "foot": "dim",
+    "running": "cyan",
+    "failed": "red",
+    "rate": "green",
+    "left": "magenta",
+    "begun": "cyan",
+    "full": "green",
+    "empty": "bright_black",
+}
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 
 
@@ -82,17 +96,15 @@ class Screen:
 class Terminal:
     """Draws snapshots at the foot of the terminal, and leaves the last one as text."""
 
-    first, least = 0.5, 0.2
-    _warm = False
-    """Whether a frame was painted in this process: the first takes twice as long."""
+    first, least = 0.5, 0.4
     _taken = threading.Lock()
     """There is one foot of a terminal: who comes second gets log lines."""
 
-    def __init__(self, stream: TextIO, paint: Callable[[Snapshot, int], list[str]]) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._screen = Screen(stream.fileno())
-        self._paint = paint
-        self._drawn = False
+        self._paint: Painter | None = None
+        """Made for the first picture: many runs end before that."""
 
     @classmethod
     def take(cls, stream: TextIO) -> Terminal | None:
@@ -101,79 +113,77 @@ class Terminal:
             fits = stream.isatty() and os.get_terminal_size(stream.fileno()).lines >= LEAST_ROWS
         except (OSError, ValueError, AttributeError):
             return None
-        if not fits or os.environ.get("TERM", "dumb") == "dumb" or not cls._taken.acquire(False):
+        if (
+            not fits
+            or os.environ.get("TERM", "") in ("", "dumb", "unknown")
+            or not cls._taken.acquire(False)
+        ):
             return None
-        paint = painter(stream)
-        if not cls._warm:
-            paint(Snapshot(0.0, (Row("", 2, 1, 0, 0),), 0), 80)
-            cls._warm = True
-        return cls(stream, paint)
+        with contextlib.suppress(ImportError):
+            import rich.console  # slow, once; the workers are starting meanwhile
+            import rich.style  # noqa: F401
+        return cls(stream)
+
+    @property
+    def ends(self) -> bool:
+        return self._paint is not None
 
     def draw(self, snapshot: Snapshot) -> None:
-        self._drawn = True
-        self._screen.draw(self._paint(snapshot, self._screen.size()[0]))
+        if self._paint is None:
+            self._paint = painter(self._stream)
+        self._screen.draw(self._paint(snapshot, self._screen.size()[0] - 1))
 
     def end(self, snapshot: Snapshot | None) -> None:
         """Leave what is there now as text that scrolls on; None: leave nothing."""
         try:
-            if self._drawn:
+            if self._paint is not None:
                 self._screen.clear()
                 if snapshot is not None:
-                    lines = self._paint(snapshot, self._screen.size()[0])
+                    lines = self._paint(snapshot, self._screen.size()[0] - 1)
                     self._stream.write("".join(f"{line}\n" for line in lines))
                     self._stream.flush()
         finally:
             self._taken.release()
 
 
-def painter(stream: TextIO) -> Callable[[Snapshot, int], list[str]]:
+def painter(stream: TextIO) -> Painter:
     """How lines of a width are made of a snapshot: in colours if rich is there."""
+    encoding = (getattr(stream, "encoding", None) or "ascii").lower()
+    if encoding.replace("-", "") != "utf8":
+        return _paint_ascii
     try:
         return _make_rich_painter(stream)
     except ImportError:
-        encoding = (getattr(stream, "encoding", None) or "ascii").lower()
-        if encoding.replace("-", "") == "utf8":
-            return lambda snapshot, width: text.table(snapshot)
-        return lambda snapshot, width: [
-            line.replace("█", "#").replace("·", ".").encode("ascii", "replace").decode()
-            for line in text.table(snapshot)
-        ]
+        return text.table
 
 
-def _make_rich_painter(stream: TextIO) -> Callable[[Snapshot, int], list[str]]:
+def _paint_ascii(snapshot: Snapshot, width: int) -> list[str]:
+    """For terminals that show no more."""
+    made = [line.translate(_PLAIN_SIGNS) for line in text.table(snapshot, width)]
+    return [line.encode("ascii", "replace").decode() for line in made]
+
+
+def _make_rich_painter(stream: TextIO) -> Painter:
+    """Rich tells which colours the terminal has. The table is not laid out by it: that took some
+    milliseconds a frame, fifty times as long as this, and progress is to cost nothing."""
     from rich.console import Console
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
+    from rich.style import Style
 
-    colours = Console(file=stream).color_system  # as the stream and NO_COLOR have it
-    styles = ("", "", "cyan", "", "red", "green", "magenta")
+    console = Console(file=stream)
+    colours = console._color_system
+    if colours is None or console.no_color:
+        return text.table
+    codes: dict[str, tuple[str, str]] = {}
+    for what, style in _STYLES.items():
+        before, _, after = Style.parse(style).render("\0", color_system=colours).partition("\0")
+        codes[what] = before, after
 
-    def paint(snapshot: Snapshot, width: int) -> list[str]:
-        made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        for i, (word, style) in enumerate(zip(text.HEAD, styles, strict=True)):
-            made.add_column(word, style=style, justify="right" if i else "left", no_wrap=True)
-            if not i:
-                made.add_column("", width=text.BAR * 2 if width >= 90 else text.BAR)
-        for row in snapshot.rows:
-            name, *rest = text.cells(row)
-            drawn = ProgressBar(
-                total=max(1, row.asked),
-                completed=row.done + row.failed,
-                complete_style="cyan",
-                finished_style="green",
-            )
-            made.add_row(Text(name), drawn, *map(Text, rest))
-        console = Console(
-            file=io.StringIO(),
-            force_terminal=colours is not None,
-            color_system=colours or "auto",  # type: ignore[arg-type]
-            width=max(20, width - 1),
-            legacy_windows=False,
-        )
-        console.print(made)
-        console.print(Text(text.foot(snapshot), style="dim"))
-        shown = console.file.getvalue()  # type: ignore[attr-defined]
-        return [line.rstrip() for line in shown.splitlines()]
+    def paint(what: str, cell: str) -> str:
+        before, after = codes.get(what, ("", ""))
+        return f"{before}{cell}{after}" if cell.strip() else cell
 
-    return paint
+    def draw_bar(part: float, size: int) -> str:
+        full = int(part * size)
+        return paint("full" if part >= 1 else "begun", "━" * full) + paint("empty", "━" * (size - full))
+
+    return lambda snapshot, width: text.table(snapshot, width, paint, draw_bar)

@@ -8,6 +8,8 @@ May not know: where it is shown. Neighbours: `counts`, and `terminal` and `other
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
 from html import escape
 
 from flowy.local.memory import show_bytes
@@ -17,6 +19,8 @@ BAR = 12
 """Characters of a bar."""
 LONGEST_NAME = 32
 HEAD = ("", "done", "running", "waiting", "failed", "rate", "left")
+FIRST_TO_GO = (5, 3, 2, 4, 6)
+"""Of these, where a terminal is narrow: what the eye misses least."""
 _STYLE = "padding:0 .8em 0 0;text-align:right"
 
 
@@ -72,13 +76,13 @@ def part_done(row: Row) -> float:
     return (row.done + row.failed) / row.asked if row.asked else 0.0
 
 
-def bar(part: float) -> str:
+def bar(part: float, size: int = BAR) -> str:
     """
-    >>> bar(0.5), bar(0.0)
-    ('██████······', '············')
+    >>> bar(0.5), bar(0.0, 4)
+    ('━━━━━━······', '····')
     """
-    full = int(part * BAR)
-    return "█" * full + "·" * (BAR - full)
+    full = int(part * size)
+    return "━" * full + "·" * (size - full)
 
 
 def foot(snapshot: Snapshot) -> str:
@@ -92,16 +96,61 @@ def foot(snapshot: Snapshot) -> str:
     return " · ".join(parts)
 
 
-def table(snapshot: Snapshot) -> list[str]:
-    """Lines of plain text: a head, one for each dependency, and a foot."""
-    rows = [HEAD, *map(cells, snapshot.rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def breadth(text: str) -> int:
+    """How many columns of a terminal a text takes.
+
+    >>> breadth('abc'), breadth('\u65e5\u672c'), breadth('e\u0301')
+    (3, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def plain(what: str, text: str) -> str:
+    """A cell as it is; other painters put it in the colour of its column."""
+    return text
+
+
+def table(
+    snapshot: Snapshot,
+    width: int = 200,
+    paint: Callable[[str, str], str] = plain,
+    draw_bar: Callable[[float, int], str] = bar,
+) -> list[str]:
+    """Lines of text: a head, one for each dependency, and a foot. What is too much for a terminal of so
+    many columns is left out, the bars first."""
+    rows = [cells(row) for row in snapshot.rows]
+    long = BAR * 2 if width >= 90 else BAR
+    sizes = [max(map(breadth, column)) for column in zip(HEAD, *rows, strict=True)]
+    shown, room = list(range(len(HEAD))), sum(sizes) + 2 * len(HEAD) - 2 + 2 + long
+    has_bar = room <= width
+    room -= 0 if has_bar else long + 2
+    for least in FIRST_TO_GO:
+        if room > width:
+            shown.remove(least)
+            room -= sizes[least] + 2
+    name = max(1, sizes[0] + min(0, width - room))
     lines = []
-    for i, row in enumerate(rows):
-        drawn = bar(part_done(snapshot.rows[i - 1])) if i else " " * BAR
-        rest = "  ".join(x.rjust(w) for x, w in zip(row[1:], widths[1:], strict=True))
-        lines.append(f"{row[0].ljust(widths[0])}  {drawn}  {rest}".rstrip())
-    return [*lines, foot(snapshot)]
+    for i, row in enumerate([HEAD, *rows]):
+        parts = [_fit(row[0], name)]
+        if has_bar:
+            parts.append(draw_bar(part_done(snapshot.rows[i - 1]), long) if i else " " * long)
+        for k in shown[1:]:
+            cell = " " * (sizes[k] - breadth(row[k])) + row[k]
+            parts.append(paint(HEAD[k] if i else "head", cell))
+        lines.append("  ".join(parts).rstrip())
+    return [*lines, paint("foot", _fit(foot(snapshot), width).rstrip())]
+
+
+def _fit(text: str, size: int) -> str:
+    """A text with blanks behind it, or cut, so that it takes so many columns."""
+    if breadth(text) > size:
+        while text and breadth(text) > size - 1:
+            text = text[:-1]
+        text += "…"
+    return text + " " * (size - breadth(text))
 
 
 def line(snapshot: Snapshot) -> str:

@@ -13,6 +13,7 @@ from array import array
 from collections import defaultdict, deque
 from typing import NamedTuple
 
+from flowy import _passes
 from flowy.errors import UsageError
 from flowy.trace.record import KINDS, OUTCOMES, Columns, Task
 
@@ -71,16 +72,8 @@ class Prediction(NamedTuple):
 
 def span(c: Columns) -> tuple[float, float]:
     """The first and the last time of a trace; zeros if it has none."""
-    first, last = math.inf, -math.inf
-    for row in range(len(c)):
-        for time in (c.ready(row), c.started[row]):
-            if time < first:
-                first = time
-        if c.ended[row] > last:
-            last = c.ended[row]
-    if first > last:
-        return 0.0, 0.0
-    return first, last
+    first, last = _passes.span(c.started, c.ended, c.waited, c.queued)
+    return (0.0, 0.0) if first > last else (first, last)
 
 
 def seconds_of(c: Columns, row: int) -> float:
@@ -95,24 +88,17 @@ def percentile(times: list[float], part: float) -> float:
 
 
 def summary(c: Columns) -> list[Row]:
-    times: dict[int, list[float]] = defaultdict(list)
-    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for row in range(len(c)):
-        count = counts[c.name[row]]
-        count[0] += 1
-        count[1] += c.outcome[row] > _COMPLETED
-        count[2] += max(1, c.attempts[row]) - 1
-        took = c.ended[row] - c.started[row]
-        if took >= 0:
-            times[c.name[row]].append(took)
     rows = []
-    for name, (n, failures, retries) in counts.items():
-        known = sorted(times[name])
+    found = _passes.by_name(len(c.names), c.name, c.started, c.ended, c.outcome, c.attempts, _COMPLETED)
+    for name, (n, failures, retries, seconds) in zip(c.names, found, strict=True):
+        if not n:
+            continue
+        known = sorted(seconds)
         total = math.fsum(known)
         mean = total / len(known) if known else 0.0
         rows.append(
             Row(
-                c.names[name],
+                name,
                 n,
                 mean,
                 percentile(known, 0.5),
@@ -139,6 +125,8 @@ def causes(c: Columns, row: int) -> list[int]:
 def finishing(c: Columns) -> dict[int, list[int]]:
     """The tasks in the run of each sub-workflow: it ends after the last of them."""
     inner: dict[int, list[int]] = defaultdict(list)
+    if all(run.parent < 0 for run in c.runs):
+        return inner
     for row in range(len(c)):
         parent = c.runs[c.run[row]].parent if c.run[row] < len(c.runs) else -1
         if parent >= 0:

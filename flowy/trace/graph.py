@@ -8,12 +8,11 @@ May not know: how a form spells anything. Its neighbours are `dot` and `mermaid`
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 
-from flowy.trace.analysis import causes, seconds_of
+from flowy import _passes
 from flowy.trace.record import KINDS, OUTCOMES, Columns
 
 MOST = 500
@@ -110,64 +109,45 @@ def shorten(text: str) -> str:
     return line
 
 
-def levels(c: Columns) -> list[int]:
+def levels(c: Columns) -> array[int]:
     """For each task the length of the longest chain of what it had to wait for: the order of time."""
-    made: list[int] = []
-    for row in range(len(c)):
-        level = -1
-        for source in causes(c, row):
-            if made[source] > level:
-                level = made[source]
-        made.append(level + 1)
-    return made
+    return _passes.levels(c.first, c.sources, c.after, c.run, c.parents())
 
 
 def draw(c: Columns, most: int = MOST) -> Drawing:
     """The graph of a trace; by groups if it has more than `most` tasks."""
     grouped = len(c) > most
-    drawing = Drawing(grouped=grouped)
+    drawing = Drawing(grouped=grouped, box_of=array("i", bytes(4 * len(c))))
     level = levels(c)
-    groups: dict[object, int] = {}
     frames: dict[object, int] = {}
     frame_of: list[int] = []
-    box_of = drawing.box_of
-    for row in range(len(c)):
-        while len(frame_of) <= c.run[row]:
-            _enter(c, drawing, frames, frame_of, box_of, grouped)
-        frame = frame_of[c.run[row]]
-        sources = c.depends_on(row)
-        parents: tuple[int, ...] = ()
-        if len(sources) == 1:  # most have one, and a million of them take their time
-            parents = (box_of[sources[0]],)
-        elif sources:
-            parents = tuple(sorted({box_of[source] for source in sources}))
-        key: object = (c.name[row], c.kind[row], level[row], frame, parents) if grouped else row
-        number = groups.get(key)
-        if number is None:
-            number = groups[key] = len(drawing.boxes)
-            drawing.boxes.append(_box(c, row, number, level[row], frame, grouped))
-        else:
-            drawing.boxes[number].count += 1
-        box_of.append(number)
-        _count(c, row, drawing.boxes[number])
-        for source in sources:
-            drawing.arrows[box_of[source], number] += 1
+
+    def enter() -> None:
+        _enter(c, drawing, frames, frame_of)
+
+    def add(row: int, frame: int) -> None:
+        drawing.boxes.append(_box(c, row, len(drawing.boxes), level[row], frame, grouped))
+
+    name = c.name if grouped else array("i", range(len(c)))  # each task is a group by itself
+    drawing.arrows.update(
+        _passes.group(
+            name, c.kind, level, c.run, c.first, c.sources, drawing.box_of, frame_of, enter, add
+        )
+    )
+    sums = _passes.sums(
+        len(drawing.boxes), drawing.box_of, c.started, c.ended, c.outcome, c.attempts, _OPEN, _COMPLETED
+    )
+    for box, counted in zip(drawing.boxes, sums, strict=True):
+        box.count, box.seconds, box.failures, box.retries, box.open = counted
     return drawing
 
 
-def _enter(
-    c: Columns,
-    drawing: Drawing,
-    frames: dict[object, int],
-    frame_of: list[int],
-    box_of: array[int],
-    grouped: bool,
-) -> None:
+def _enter(c: Columns, drawing: Drawing, frames: dict[object, int], frame_of: list[int]) -> None:
     """The frame of the next run: its own, or that of its group."""
     number = len(frame_of)
     run = c.runs[number] if number < len(c.runs) else None
-    box = box_of[run.parent] if run is not None and run.parent >= 0 else -1
-    key: object = box if grouped else number
+    box = drawing.box_of[run.parent] if run is not None and run.parent >= 0 else -1
+    key: object = box if drawing.grouped else number
     frame = frames.get(key)
     if frame is None:
         frame = frames[key] = len(drawing.frames)
@@ -186,11 +166,3 @@ def _box(c: Columns, row: int, number: int, level: int, frame: int, grouped: boo
         box.value = shorten(c.values.get(row, ""))
         box.error = shorten(c.errors.get(row, ""))
     return box
-
-
-def _count(c: Columns, row: int, box: Box) -> None:
-    took = seconds_of(c, row)
-    box.seconds += took if math.isfinite(took) else 0.0
-    box.failures += c.outcome[row] > _COMPLETED
-    box.open += c.outcome[row] == _OPEN
-    box.retries += max(1, c.attempts[row]) - 1

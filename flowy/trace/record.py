@@ -189,6 +189,10 @@ class Columns:
     def depends_on(self, row: int) -> Sequence[int]:
         return self.sources[self.first[row] : self.first[row + 1]]
 
+    def parents(self) -> array[int]:
+        """Of each run the task that it is, or -1."""
+        return array("i", [run.parent for run in self.runs])
+
     def add(
         self,
         name: str,

@@ -1,4 +1,7 @@
 // The columns of a run, as `packing.py` wrote them.
+//
+// Rows are numbers of tasks. Behind them, from `n` to `bars`, are the attempts before the last that have
+// times: what the timeline and the search ask of a row they answer too, but they have no columns.
 
 const TICK = 1e-7,
   UNKNOWN = 0xffffffff;
@@ -85,6 +88,12 @@ class Run {
       columns.runParent.byteOffset,
       columns.runParent.length,
     );
+    this.attempts = Object.entries(this.earlier).flatMap(([row, kept]) =>
+      kept
+        .map((one, i) => ({ ...one, row: Number(row), number: i + 1 }))
+        .filter(({ start, end }) => start !== null && end !== null && end >= start),
+    );
+    this.bars = this.n + this.attempts.length;
     this.setTimes(columns);
     this.setEdges(columns);
     this.slotOf = slotsOf(facts);
@@ -93,14 +102,19 @@ class Run {
   setTimes({ started, took }) {
     const n = this.n,
       whole = started instanceof Uint32Array;
-    this.start = new Float64Array(n); // seconds from the first time of the run on
-    this.took = new Float64Array(n);
-    this.end = new Float64Array(n);
+    this.start = new Float64Array(this.bars); // seconds from the first time of the run on
+    this.took = new Float64Array(this.bars);
+    this.end = new Float64Array(this.bars);
     for (let i = 0; i < n; i++) {
       this.start[i] = whole ? (started[i] === UNKNOWN ? NaN : started[i] * TICK) : started[i];
       this.took[i] = whole ? (took[i] === UNKNOWN ? NaN : took[i] * TICK) : took[i];
       this.end[i] = this.start[i] + this.took[i];
     }
+    this.attempts.forEach(({ start, end }, i) => {
+      this.start[n + i] = Math.max(0, start);
+      this.end[n + i] = Math.max(0, end);
+      this.took[n + i] = this.end[n + i] - this.start[n + i];
+    });
   }
 
   setEdges({ counts, sources, after }) {
@@ -115,17 +129,28 @@ class Run {
     }
   }
 
+  // The attempt that a row is, if it is no task.
+  attempt(row) {
+    return this.attempts[row - this.n];
+  }
+  // The task that a row is, or is an attempt of.
+  taskOf(row) {
+    return row < this.n ? row : this.attempt(row).row;
+  }
   nameText(row) {
-    return this.names[this.nameOf[row]];
+    return this.names[this.nameOf[this.taskOf(row)]];
   }
   slot(row) {
-    return this.slotOf[this.nameOf[row]];
+    return this.slotOf[this.nameOf[this.taskOf(row)]];
+  }
+  worker(row) {
+    return row < this.n ? this.workerOf[row] : this.attempt(row).worker;
   }
   failed(row) {
-    return this.outcomeOf[row] > COMPLETED;
+    return row >= this.n || this.outcomeOf[row] > COMPLETED;
   }
   outcome(row) {
-    return this.outcomeNames[this.outcomeOf[row]];
+    return row < this.n ? this.outcomeNames[this.outcomeOf[row]] : this.attempt(row).outcome;
   }
   parent(row) {
     return this.runParent[this.runOf[row]] ?? -1;
@@ -135,6 +160,10 @@ class Run {
   }
 
   key(row) {
+    if (row >= this.n) {
+      const { row: task, number } = this.attempt(row);
+      return this.key(task).replace(/-\d+$/, `-${number - 1}`);
+    }
     const own = this.keys[row];
     if (own !== undefined) return own;
     const member = this.indexOf[row] >= 0 ? `.${this.indexOf[row]}` : "";
@@ -146,9 +175,13 @@ class Run {
     return this.lineOf[row] ? this.places[this.lineOf[row] - 1] : "";
   }
 
+  errorText(row) {
+    return row < this.n ? this.errors[row] : this.attempt(row).error;
+  }
+
   // Message and traceback of a failure.
   error(row) {
-    return splitError(this.errors[row] ?? "");
+    return splitError(this.errorText(row) ?? "");
   }
 
   // The tasks that depend on this one; made for all at the first question.

@@ -35,21 +35,47 @@ class Details {
           "p",
           {},
           badge(run.outcome(row)),
-          run.attemptsOf[row] > 1
-            ? el("span", { class: "badge warn" }, `↻ ${run.attemptsOf[row]} attempts`)
-            : null,
+          this.tries(row),
         ),
         this.failure(row),
-        this.times(row),
-        this.facts(row),
-        this.earlier(row),
-        this.links("Depends on", run.sourcesOf(row)),
-        this.links("Code had waited for", run.after[row] >= 0 ? [run.after[row]] : []),
-        this.links("Part of", run.parent(row) >= 0 ? [run.parent(row)] : []),
-        this.links("Needed by", run.usersOf(row)),
+        ...(row < run.n ? this.ofTask(row) : this.ofAttempt(row)),
       ].filter(Boolean),
     );
     this.box.scrollTop = 0;
+  }
+
+  tries(row) {
+    const all = this.run.attemptsOf[this.run.taskOf(row)];
+    if (row >= this.run.n)
+      return el("span", { class: "badge warn" }, `attempt ${this.run.attempt(row).number} of ${all}`);
+    return all > 1 ? el("span", { class: "badge warn" }, `↻ ${all} attempts`) : null;
+  }
+
+  ofTask(row) {
+    const { run } = this;
+    return [
+      this.times(row),
+      this.facts(row),
+      this.earlier(row),
+      this.links("Depends on", run.sourcesOf(row)),
+      this.links("Code had waited for", run.after[row] >= 0 ? [run.after[row]] : []),
+      this.links("Part of", run.parent(row) >= 0 ? [run.parent(row)] : []),
+      this.links("Needed by", run.usersOf(row)),
+    ];
+  }
+
+  ofAttempt(row) {
+    const { run } = this;
+    return [
+      definitions([
+        ["Ran", showSeconds(run.took[row])],
+        ["Started", `${showSeconds(run.start[row])} after the run began`],
+        ["Clock time", showDate(run.began + run.start[row])],
+        ["Name", run.nameText(row)],
+        ["Worker", run.worker(row) ? String(run.worker(row)) : ""],
+      ]),
+      this.links("Attempt of", [run.taskOf(row)]),
+    ];
   }
 
   failure(row) {

@@ -12,7 +12,6 @@ import json
 import math
 from array import array
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flowy.trace import analysis
@@ -40,7 +39,7 @@ class Facts(NamedTuple):
     record: dict[str, Any]
     """What becomes JSON."""
     began: float
-    boxes: Sequence[int]
+    boxes: array[int]
     """For each task the number of its box in the graph."""
 
 

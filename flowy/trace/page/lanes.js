@@ -83,7 +83,7 @@ class Lane {
 }
 
 function flagsOf(run, row) {
-  return (run.outcomeOf[row] > COMPLETED ? FAILED : 0) | (run.attemptsOf[row] > 1 ? RETRIED : 0);
+  return (run.failed(row) ? FAILED : 0) | (run.attemptsOf[row] > 1 ? RETRIED : 0);
 }
 
 function spread(run, row, t0, scale, width, sums, flags) {
@@ -104,7 +104,7 @@ function makeLanes(run) {
   const byWorker = new Map();
   for (const row of sortedRows(run.start)) {
     if (!(run.end[row] >= run.start[row])) continue; // it never ran
-    const worker = run.workerOf[row];
+    const worker = run.worker(row);
     if (!byWorker.has(worker)) byWorker.set(worker, []);
     byWorker.get(worker).push(row);
   }

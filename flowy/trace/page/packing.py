@@ -19,22 +19,23 @@ import math
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
+from flowy import _passes
 from flowy.trace.page.facts import clean
 from flowy.trace.record import Columns
 
 TICK = 1e-7
 UNKNOWN = 0xFFFFFFFF
 """In place of a tick: no such time."""
-LEVEL = 4
-"""Of zlib: higher ones take twice the time for a few per cent."""
+LEVEL = 2
+"""Of zlib: higher ones take two and more times as long for 5 per cent."""
 LONGEST_TEXT = 20_000
 MOST_TEXT = 16_000_000
 """Characters of all texts of one sort; what is beyond is left out."""
+_NONE = array("d")
 _MASK = 0xFFFFFFFF
 _TYPES = {"B": "Uint8Array", "H": "Uint16Array", "I": "Uint32Array", "f": "Float32Array"}
 _TYPES["d"] = "Float64Array"
@@ -73,23 +74,21 @@ class _Stream:
         return _base64(b"".join([*self._parts, self._zlib.flush()]))
 
 
-def pack(c: Columns, began: float, boxes: Sequence[int]) -> Packed:
+def pack(c: Columns, began: float, boxes: array[int]) -> Packed:
     """The columns of a trace whose first time is `began`; `boxes`: each task's in the graph."""
     stream = _Stream()
     for name in ("name", "run", "worker", "attempts", "kind", "outcome", "line", "taken", "made"):
-        stream.add(name, narrow(getattr(c, name)))
+        stream.add(name, _passes.narrow(getattr(c, name)))
     for name in ("call", "index"):
-        stream.add(name, differences(getattr(c, name)), "differences")
-    stream.add("box", narrow(boxes))
+        stream.add(name, _passes.differences(getattr(c, name)), "differences")
+    stream.add("box", _passes.narrow(boxes))
     _add_times(stream, c, began)
     for name in ("waited", "queued"):
         stream.add(name, _rounded(getattr(c, name)))
-    stream.add("after", array("I", [row - x if x >= 0 else 0 for row, x in enumerate(c.after)]), "back")
-    counts = [b - a for a, b in zip(c.first, c.first[1:], strict=False)]
-    stream.add("counts", narrow(counts))
-    users = (row for row, count in enumerate(counts) for _ in range(count))
-    back = array("I", [row - x for row, x in zip(users, c.sources, strict=True)])
-    stream.add("sources", back)
+    stream.add("after", _passes.back(c.after), "back")
+    counts, sources = _passes.edges(c.first, c.sources)
+    stream.add("counts", _passes.narrow(counts))
+    stream.add("sources", sources)
     stream.add("runParent", array("I", [run.parent & _MASK for run in c.runs]))
     texts = {name: _texts(getattr(c, name)) for name in ("keys", "errors", "values")}
     record = json.dumps({**texts, "earlier": _earlier(c, began)}, separators=(",", ":"))
@@ -98,46 +97,20 @@ def pack(c: Columns, began: float, boxes: Sequence[int]) -> Packed:
 
 def _add_times(stream: _Stream, c: Columns, began: float) -> None:
     """When each task started, and how long it took."""
-    started = [t - began for t in c.started]
-    took = [b - a for a, b in zip(c.started, c.ended, strict=True)]
-    latest = max((a + b for a, b in zip(started, took, strict=True) if a + b < math.inf), default=0.0)
-    if latest / TICK >= UNKNOWN - 1:
-        stream.add("started", array("d", started))
-        stream.add("took", array("d", took))
+    _, latest = _passes.span(c.started, c.ended, c.waited, c.queued)
+    if (latest - began) / TICK >= UNKNOWN - 1:
+        stream.add("started", _passes.since(c.started, _NONE, began))
+        stream.add("took", _passes.since(c.ended, c.started, 0.0))
         return
-    stream.add("started", differences(_ticks(started)), "differences")
-    stream.add("took", array("I", _ticks(took)))
-
-
-def _ticks(seconds: list[float]) -> list[int]:
-    longest = (UNKNOWN - 1) * TICK
-    return [int(t / TICK + 0.5) if 0 <= t < longest else 0 if t < 0 else UNKNOWN for t in seconds]
-
-
-def narrow(values: Sequence[int]) -> array[int]:
-    """Numbers from 0 on, in the narrowest type.
-
-    >>> narrow([1, 255]).typecode, narrow([1, 256]).typecode, narrow([]).typecode
-    ('B', 'H', 'B')
-    """
-    most = max(values, default=0)
-    return array("B" if most < 1 << 8 else "H" if most < 1 << 16 else "I", values)
-
-
-def differences(values: Sequence[int]) -> array[int]:
-    """Each number less the one before it, modulo 2³².
-
-    >>> differences([5, 6, 4]).tolist()
-    [5, 1, 4294967294]
-    """
-    return array("I", [(b - a) & _MASK for a, b in zip(chain((0,), values), values, strict=False)])
+    started = _passes.ticks(c.started, _NONE, began, TICK)
+    stream.add("started", _passes.differences(memoryview(started).cast("B").cast("i")), "differences")
+    stream.add("took", _passes.ticks(c.ended, c.started, 0.0, TICK))
 
 
 def _rounded(values: array[float]) -> array[float]:
     """Floats with half of the bits of their fraction cut off: within 0.05 %, and half the size."""
-    bits = array("I", values.tobytes())
     made = array("f")
-    made.frombytes(array("I", [x & 0xFFFFF000 for x in bits]).tobytes())
+    made.frombytes(_passes.rounded(memoryview(values).cast("B").cast("I")).tobytes())
     return made
 
 

@@ -75,7 +75,7 @@ const nothing = (text) => el("p", { class: "nothing" }, text);
 // Slowest
 
 function slowestPanel(run, onpick) {
-  const rows = largestRows(run.took, 200);
+  const rows = largestRows(run.took.subarray(0, run.n), 200);
   if (!rows.length) return nothing("No task has a time.");
   const most = run.took[rows[0]] || 1;
   return table(

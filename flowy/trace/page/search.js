@@ -11,8 +11,9 @@ function testOf(run, word) {
     return longer[1] === ">" ? (row) => run.took[row] > seconds : (row) => run.took[row] < seconds;
   }
   const worker = /^worker:(\d+)$/.exec(word);
-  if (worker) return (row) => run.workerOf[row] === Number(worker[1]);
-  if (word === "is:failed") return (row) => run.failed(row);
+  if (worker) return (row) => run.worker(row) === Number(worker[1]);
+  if (word === "is:failed") return (row) => row < run.n && run.failed(row);
+  if (word === "is:attempt") return (row) => row >= run.n;
   if (word === "is:retried") return (row) => run.attemptsOf[row] > 1;
   if (word === "is:open") return (row) => run.outcomeOf[row] === 0;
   return textTest(run, word);
@@ -26,23 +27,26 @@ function textTest(run, word) {
   const head = word.replace(/-?[\d.-]*$/, "");
   const mayBe = run.names.map((name) => name.toLowerCase().endsWith(head) || has(name));
   return (row) =>
-    named[run.nameOf[row]] ||
-    (ofKey && mayBe[run.nameOf[row]] && has(run.key(row))) ||
+    named[run.nameOf[run.taskOf(row)]] ||
+    (ofKey && mayBe[run.nameOf[run.taskOf(row)]] && has(run.key(row))) ||
     has(run.keys[row]) ||
-    has(run.errors[row]) ||
+    has(run.errorText(row)) ||
     has(run.values[row]) ||
-    placed[run.lineOf[row]];
+    (row >= run.n && has(run.outcome(row))) ||
+    placed[run.lineOf[run.taskOf(row)]];
 }
 
-// { rows: the first that fit, count: how many do }
+// { rows: the first that fit, count: how many tasks do, attempts: how many attempts before the last do }
 function search(run, question) {
   const words = question.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = { rows: [], count: 0 };
+  const found = { rows: [], count: 0, attempts: 0 };
   if (!words.length) return found;
   const tests = words.map((word) => testOf(run, word));
-  for (let row = 0; row < run.n; row++) {
+  for (let row = 0; row < run.bars; row++) {
     if (!tests.every((test) => test(row))) continue;
-    if (found.count++ < MOST_FOUND) found.rows.push(row);
+    if (found.rows.length < MOST_FOUND) found.rows.push(row);
+    if (row < run.n) found.count++;
+    else found.attempts++;
   }
   return found;
 }
@@ -85,11 +89,17 @@ class SearchBox {
         run.failed(row) ? badge(run.outcome(row)) : null,
       ),
     );
-    const more = found.count > this.rows.length ? `, the first ${this.rows.length} here` : "";
-    const head = found.count
-      ? `${plural(found.count, "task")}${more}`
-      : "No task has that. Try is:failed, is:retried, worker:2, >10ms";
-    this.list.replaceChildren(el("li", { class: "faint", role: "presentation" }, head), ...items);
+    const all = found.count + found.attempts;
+    const more = all > this.rows.length ? `, the first ${this.rows.length} here` : "";
+    const head = [
+      found.count ? plural(found.count, "task") : "",
+      found.attempts ? plural(found.attempts, "earlier attempt") : "",
+    ]
+      .filter(Boolean)
+      .join(" and ");
+    const none = "No task has that. Try is:failed, is:retried, is:attempt, worker:2, >10ms";
+    const said = el("li", { class: "faint", role: "presentation" }, all ? head + more : none);
+    this.list.replaceChildren(said, ...items);
     this.on.found(found.rows);
   }
 

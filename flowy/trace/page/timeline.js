@@ -99,7 +99,7 @@ class Timeline {
   }
 
   laneOf(row) {
-    const wanted = this.run.workerOf[row];
+    const wanted = this.run.worker(row);
     return this.lanes.findIndex(
       (lane) => lane.worker === wanted && lane.rows[this.placeIn(lane, row)] === row,
     );
@@ -246,9 +246,9 @@ class Timeline {
     context.clip();
     context.lineWidth = 1.25 * ratio;
     context.strokeStyle = this.look.text;
-    const users = this.run.usersOf(row);
-    for (const source of this.run.causesOf(row).slice(0, 60)) this.drawLink(context, source, row, ratio);
-    for (const user of users.subarray(0, 60)) this.drawLink(context, row, user, ratio);
+    const causes = this.run.causesOf(this.run.taskOf(row));
+    for (const source of causes.slice(0, 60)) this.drawLink(context, source, row, ratio);
+    for (const user of this.usersOf(row).slice(0, 60)) this.drawLink(context, row, user, ratio);
     context.lineWidth = 2 * ratio;
     context.strokeRect(
       box.x * ratio - ratio,
@@ -257,6 +257,15 @@ class Timeline {
       (this.lane + 2) * ratio,
     );
     context.restore();
+  }
+
+  // Of an attempt: what was tried next.
+  usersOf(row) {
+    const { run } = this;
+    if (row < run.n) return run.usersOf(row);
+    const { row: task, number } = run.attempt(row);
+    const next = run.attempts.findIndex((one) => one.row === task && one.number === number + 1);
+    return [next < 0 ? task : run.n + next];
   }
 
   boxOf(row) {
