@@ -517,3 +517,35 @@ def test_tasks_begin_while_slow_code_still_calls(how: str, tmp_path: Path) -> No
     with w:
         w.run()
     assert made < 1500
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises", "restarts"])
+def test_sub_workflows_that_end_together_with_their_parent(ends: str) -> None:
+    """They are discarded with it; that they ended too is nobody's business."""
+
+    def child(inc: Any) -> Any:
+        return lambda n: int(inc(n))
+
+    def parent(inc: Any, sub: Any) -> Any:
+        def body(again: bool = True) -> Any:
+            for n in range(50):
+                sub(n)
+            flowy.wait(flowy.first([inc(n) for n in range(3)]))  # comes along with what they wait for
+            if ends == "raises":
+                raise KeyError
+            return flowy.restart(False) if again and ends == "restarts" else 7
+
+        return body
+
+    below = flowy.LocalWorkflow(child)
+    w = flowy.LocalWorkflow(parent, executor="inline")
+    w.conf_activity("inc", inc)
+    below.conf_activity("inc", inc)
+    w.conf_workflow("sub", below)
+    with w:
+        for _ in range(5):
+            if ends == "raises":
+                with pytest.raises(KeyError):
+                    w.run()
+            else:
+                assert w.run() == 7

@@ -703,7 +703,8 @@ class Driver:
     def _end(self, run: _sched.Run) -> None:
         execution: Execution = run.owner
         outcome, exception = run.outcome, run.exception
-        assert outcome is not None
+        if outcome is None:
+            return  # it was discarded with its parent, which ended at the same time
         if exception is not None and not isinstance(exception, Exception):
             raise exception
         cancelled = isinstance(exception, CancelRequested)
