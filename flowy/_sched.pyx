@@ -677,7 +677,7 @@ cdef class Map:
     cdef Py_ssize_t origin       # the member at the start of both arrays
     cdef Py_ssize_t base         # the first member that somebody can still ask for
     cdef Py_ssize_t gone         # so many at the start are known and forgotten
-    cdef Py_ssize_t drawn
+    cdef readonly Py_ssize_t drawn
     cdef Py_ssize_t taken        # members before this one were taken, or have nodes of their own
     cdef Py_ssize_t unfinished   # of those drawn
     cdef Py_ssize_t released
@@ -2898,8 +2898,11 @@ cdef class Run:
             self.release(id)
         return 0
 
-    def draw(self, Map m, Py_ssize_t n, double time=0.0):
-        """The event `Drawn`: take `n` more items from the inputs of a lazy map."""
+    def draw(self, Map m, Py_ssize_t n, double time=0.0, clock=None, double seconds=0.0):
+        """The event `Drawn`: take `n` more items from the inputs of a lazy map.
+
+        With a `clock` it is made here and now: after `seconds` it is of the items taken until then.
+        """
         cdef int32_t id
         if self.closed or self.ended:
             return
@@ -2907,7 +2910,7 @@ cdef class Run:
         m.asked = False
         self.drawing = True
         try:
-            items, error = self.run_aside(_take_items, (m.inputs, n))
+            items, error, more = self.run_aside(_take_items, (m.inputs, n, clock, seconds))
         finally:
             self.drawing = False
         try:
@@ -2917,7 +2920,7 @@ cdef class Run:
         if error is not None:
             m.failure = Failure.of(error, key=f"{self.names[m.dep]}-{m.call}", name=self.names[m.dep])
             self.note_failure(m.failure)
-        if error is not None or len(items) < n:
+        if error is not None or not more:
             m.exhausted = True
             m.inputs = None
         if m.iterators == 0 and not m.face_alive:
@@ -3326,14 +3329,27 @@ def _keep_outcome(box, function, args):
         box.extend((None, error))
 
 
-def _take_items(inputs, n):
-    """(at most `n` items, the exception that ended the inputs or None)"""
+def _take_items(inputs, n, clock, seconds):
+    """(at most `n` items, the exception that ended the inputs or None, whether there may be more)"""
     taken = []
     try:
-        taken.extend(islice(inputs, n))                 # keeps what came before an error
+        if clock is None:
+            taken.extend(islice(inputs, n))             # keeps what came before an error
+            return taken, None, len(taken) == n
+        now = clock()
+        end, few, had = now + seconds, 1, 0
+        while had < n:
+            taken.extend(islice(inputs, min(few, n - had)))
+            if len(taken) - had < min(few, n - had):
+                return taken, None, False
+            had, before, now = len(taken), now, clock()
+            if now >= end:
+                return taken, None, True
+            if few < 16 and now - before < seconds / 16:
+                few *= 2                                # the clock costs more than an item of most inputs
     except Exception as error:
-        return taken, error
-    return taken, None
+        return taken, error, False
+    return taken, None, len(taken) == n
 
 
 def _first_of_pair(pair):
@@ -3402,7 +3418,7 @@ cdef class Outbox:
     cdef public bint opens               # unopened values among arguments are opened for activities too
     cdef readonly Py_ssize_t turns       # how often workflow code has gone on
     cdef public Py_ssize_t heavy_at
-    cdef readonly Py_ssize_t heavy       # bytes of large arguments since `on_full` was last called
+    cdef readonly Py_ssize_t heavy       # bytes of large arguments since there were last `heavy_at`
     cdef Py_ssize_t fresh
     cdef dict costs
     cdef public Tracer tracer            # of the runs that are made for this outbox; or None
@@ -3460,6 +3476,7 @@ cdef class Outbox:
         del self.ended[:], self.restless[:], self.broken[:]
 
     cdef int overflow(self) except -1:
+        cdef bint heavy = self.heavy >= self.heavy_at    # asked before: the driver may change that
         self.fresh = 0
         if self.on_full is not None and not self.pumping:
             self.pumping = True
@@ -3467,7 +3484,8 @@ cdef class Outbox:
                 self.on_full()
             finally:
                 self.pumping = False
-        self.heavy = 0
+        if heavy:
+            self.heavy = 0
         return 0
 
     def set_cost(self, function, double seconds):

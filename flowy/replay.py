@@ -65,6 +65,7 @@ class Replay:
         )
         self._time = time
         self._open: dict[str, Any] = {}
+        self._exception: BaseException | None = None
 
     def start(self) -> list[events.Command]:
         """Apply the start event; returns its commands."""
@@ -111,7 +112,7 @@ class Replay:
     @property
     def exception(self) -> BaseException | None:
         """What the workflow raised, if the run failed."""
-        return self._run.exception
+        return self._exception
 
     def check(self) -> None:
         """Validate the core's invariants; raises `InternalError`."""
@@ -169,4 +170,5 @@ class Replay:
             out.append(order)
         if outbox.take_ended() and run.outcome is not None:
             out.append(run.outcome)
+            self._exception = run.exception  # a closed run has none
         return out

@@ -17,7 +17,7 @@ import re
 import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
-from types import CodeType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from flowy._record import Record
@@ -29,6 +29,7 @@ LARGE = 1 << 16
 """Bytes from which a buffer travels beside the pickle that it belongs to."""
 _ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None)})
 _NO_FILE = "<dynamic-code>"
+_NAMED = (FunctionType, BuiltinFunctionType, type)
 _HINT = "pass what is needed to make it instead, or use executor='threads'"
 
 loads = pickle.loads
@@ -272,11 +273,14 @@ def load_parts(parts: Parts) -> Any:
 def dump_function(function: Any, name: str) -> bytes:
     """An activity as bytes.
 
+    Only what is found by its name goes without cloudpickle: pickle looks a bound method up in its object
+    again, by the name of its function, where there may be another (`super().f`) or none (`self.__f`).
+
     Raises:
         UsageError: it can't be pickled; the message has the path to what can't.
     """
     try:
-        return dumps(function)
+        return dumps(function) if type(function) in _NAMED else _dumps_by_value(function)
     except Exception as error:
         raise UsageError(explain(error, function, name, f"the activity {name!r}")) from error
 

@@ -517,3 +517,103 @@ def test_tasks_begin_while_slow_code_still_calls(how: str, tmp_path: Path) -> No
     with w:
         w.run()
     assert made < 1500
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises", "restarts"])
+def test_sub_workflows_that_end_together_with_their_parent(ends: str) -> None:
+    """They are discarded with it; that they ended too is nobody's business."""
+
+    def child(inc: Any) -> Any:
+        return lambda n: int(inc(n))
+
+    def parent(inc: Any, sub: Any) -> Any:
+        def body(again: bool = True) -> Any:
+            for n in range(50):
+                sub(n)
+            flowy.wait(flowy.first([inc(n) for n in range(3)]))  # comes along with what they wait for
+            if ends == "raises":
+                raise KeyError
+            return flowy.restart(False) if again and ends == "restarts" else 7
+
+        return body
+
+    below = flowy.LocalWorkflow(child)
+    w = flowy.LocalWorkflow(parent, executor="inline")
+    w.conf_activity("inc", inc)
+    below.conf_activity("inc", inc)
+    w.conf_workflow("sub", below)
+    with w:
+        for _ in range(5):
+            if ends == "raises":
+                with pytest.raises(KeyError):
+                    w.run()
+            else:
+                assert w.run() == 7
+
+
+def test_tasks_begin_while_code_that_was_fast_calls_slowly(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    made = 0
+
+    def factory(touch: Any) -> Any:
+        def body(slowly: bool) -> Any:
+            nonlocal made
+            fast = [touch("") for _ in range(20_000)]
+            while slowly and made < 1500 and not began.exists():
+                made += 1
+                time.sleep(0.005)
+                touch(str(began))
+            return fast
+
+        return body
+
+    w = flowy.LocalWorkflow(factory, executor="threads")
+    w.conf_activity("touch", lambda path: os.close(os.open(path, os.O_CREAT)) if path else None)
+    with w:
+        w.run(False)  # how long a task takes is known from here on
+        w.run(True)
+    assert made < 1500
+
+
+def test_slow_inputs_hold_nothing_up() -> None:
+    """Another map's members are drawn and run meanwhile."""
+    seen: list[int] = []
+    late = 0
+
+    def slow() -> Iterator[int]:
+        nonlocal late
+        for n in range(300):
+            if n > 100:  # it was fast until here
+                late += 1
+                time.sleep(0.005)
+                if 1000 in seen:
+                    return
+            yield n
+
+    def factory(see: Any) -> Any:
+        return lambda: [flowy.map(see, slow()), flowy.map(see, iter(range(1000, 1100)))]
+
+    w = flowy.LocalWorkflow(factory, 2, executor="threads")
+    w.conf_activity("see", seen.append)
+    with w:
+        w.run()
+    assert sorted(seen)[-100:] == list(range(1000, 1100))
+    assert late < 150
+
+
+def test_the_handle_of_a_run_that_ends_can_be_asked_from_other_threads() -> None:
+    w = flowy.LocalWorkflow(lambda inc: lambda: [inc(n) for n in range(5)], executor="inline")
+    w.conf_activity("inc", inc)
+    with w, concurrent.futures.ThreadPoolExecutor(3) as askers:
+        for _ in range(50):
+            run = w.start()
+
+            def ask(run: flowy.Run = run) -> None:
+                while run.status == "running":
+                    run.progress(), run.usage()
+
+            asked = [askers.submit(ask) for _ in range(3)]
+            assert run.result() == [1, 2, 3, 4, 5]
+            for each in asked:
+                each.result()
+            assert run.progress()["inc"].done == 5

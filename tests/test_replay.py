@@ -309,3 +309,41 @@ def test_discarded_runs_are_freed() -> None:
 
     before = discard(1)
     assert discard(20) <= before
+
+
+def test_what_a_run_failed_with_outlives_it() -> None:
+    def factory(inc: Any) -> Body:
+        def body() -> None:
+            raise KeyError("it")
+
+        return body
+
+    with flowy.Replay(factory, ["inc"]) as replay:
+        replay.start()
+    assert isinstance(replay.exception, KeyError)
+
+
+def test_large_arguments_are_counted_until_they_are_many() -> None:
+    """However often the driver looks in between."""
+    outbox, told = _sched.Outbox(), []
+    outbox.full_at, outbox.heavy_at = 2, 1 << 20
+    outbox.on_full = lambda: told.append(outbox.heavy >= outbox.heavy_at)
+    run = _sched.Run(
+        lambda inc: lambda: [inc(bytes(200_000)) for _ in range(12)] and None, ["inc"], outbox
+    )
+    run.start()
+    run.close()
+    assert told.count(True) == 2
+
+
+def test_drawing_for_a_time_takes_what_it_gets() -> None:
+    outbox = _sched.Outbox()
+    run = _sched.Run(lambda inc: lambda: sum(flowy.map(inc, iter(range(5)))), ["inc"], outbox)
+    run.start()
+    drawn = []
+    while orders := [order for _ in outbox.take_restless() for order in run.take_orders()]:
+        [(_, lazy)] = orders
+        run.draw(lazy, 1000, 0.0, lambda: 0.0, 0.0)
+        drawn.append(lazy.drawn)
+    assert drawn == [1, 2, 3, 4, 5, 5]
+    run.close()

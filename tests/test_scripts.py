@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import operator
 import textwrap
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,33 @@ class Counter:
         return n + 1
 
 
+def wrapped_without_its_name(f: Callable[[Any, int], int]) -> Callable[[Any, int], int]:
+    def wrapper(self: Any, n: int) -> int:
+        return f(self, n)
+
+    return wrapper
+
+
+class HundredMore(Counter):
+    """Its methods are not where their names are looked up."""
+
+    def add(self, n: int) -> int:
+        return n + 100
+
+    def of_super(self) -> Callable[[int], int]:
+        return super().add
+
+    def __private(self, n: int) -> int:
+        return n + self.step
+
+    def private(self) -> Callable[[int], int]:
+        return self.__private
+
+    @wrapped_without_its_name
+    def wrapped(self, n: int) -> int:
+        return n + self.step
+
+
 def plus(step: int) -> Callable[[int], int]:
     def closure(n: int) -> int:
         return n + step
@@ -234,6 +262,11 @@ ACTIVITIES: dict[str, Callable[[int], Any]] = {
     "a function with a default": defaults,
     "a closure": plus(1),
     "a bound method": Counter(1).add,
+    "a method of a base class": HundredMore(1).of_super(),
+    "a private method": HundredMore(1).private(),
+    "a method of another name": HundredMore(1).wrapped,
+    "a method that is put on": types.MethodType(lambda self, n: n + self.step, Counter(1)),
+    "a partial of a method": functools.partial(HundredMore(1).of_super()),
     "a callable object": Counter(1),
     "a class method": Counter.of_class,
     "a static method": Counter.of_nobody,

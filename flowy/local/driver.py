@@ -51,7 +51,9 @@ OVERLAP_SECONDS = 0.002
 """or fewer, when it has gone on for so long. Who sends more often only slows the code down: it is what
 takes longest where tasks are tiny. So long a lazy map may draw inputs before the first are sent, too."""
 FIRST_LOOK = 8
-"""After so many new tasks the driver first looks whether that is so; then less and less often."""
+"""After so many new tasks the driver first looks whether that is so; then less and less often,"""
+LAST_LOOK = 128
+"""at least after so many: code that was fast may be slow from now on."""
 HEAVY = 4 << 20
 """So many bytes of large arguments, and the workflow's code waits a little for them to be sent:"""
 HEAVY_WAIT = 0.02
@@ -139,13 +141,10 @@ class Drawing:
         self.step = 16
         """So many are drawn at a time; few at first, as they may be large."""
 
-    def learn(self, drawn: int, heavy: int, seconds: float) -> None:
-        """Take in that so many inputs came to so many bytes and took so long."""
-        self.size = max(0, heavy) / drawn
-        step = HEAVY / self.size if self.size else sys.maxsize
-        if seconds > OVERLAP_SECONDS:  # the first can be worked on while others are made
-            step = min(step, drawn * OVERLAP_SECONDS / seconds)
-        self.step = max(1, int(step))
+    def learn(self, drawn: int, heavy: int) -> None:
+        """Take in that so many inputs came to so many bytes."""
+        self.size = max(0, heavy) / max(1, drawn)
+        self.step = max(1, int(HEAVY / self.size)) if self.size else sys.maxsize
 
 
 class Driver:
@@ -185,6 +184,7 @@ class Driver:
             watch.attend(executor, self.mailbox, functions)
         self._outbox.full_at = FIRST_LOOK
         self._outbox.on_full = self._overlap
+        self._unsent = 0  # what the last overlap left
         if executor.store is not None and executor.store.places:
             self._outbox.opens = False
             self._outbox.heavy_at = HEAVY
@@ -392,6 +392,7 @@ class Driver:
         try:
             self._tell_slow_step()
             self._send()
+            self._unsent = self._outbox.waiting
             self._executor.move()
             if self._outbox.heavy >= self._outbox.heavy_at:
                 self._relieve()
@@ -403,10 +404,12 @@ class Driver:
     def _overlap_is_due(self) -> bool:
         outbox, took = self._outbox, time.monotonic() - self._step_began
         if took > 2 * OVERLAP_SECONDS:
-            outbox.full_at = max(1, outbox.full_at // 2)
-        elif took < OVERLAP_SECONDS and outbox.full_at < OVERLAP:
+            outbox.full_at = max(1, int(outbox.full_at * OVERLAP_SECONDS / took))
+        elif took < OVERLAP_SECONDS and outbox.full_at < LAST_LOOK:
             outbox.full_at *= 2
-        return took >= OVERLAP_SECONDS or outbox.waiting >= OVERLAP or outbox.heavy >= outbox.heavy_at
+        self._unsent = min(self._unsent, outbox.waiting)
+        many = outbox.waiting - self._unsent >= OVERLAP
+        return took >= OVERLAP_SECONDS or many or outbox.heavy >= outbox.heavy_at
 
     def _relieve(self) -> None:
         """Hold the code for a moment, so that the memory of large arguments can be used again."""
@@ -460,11 +463,11 @@ class Driver:
             if drawing.size * (self._outbox.waiting + self._in_flight) > HEAVY:
                 self._wants.append((run, lazy, room))
                 continue
-            n, heavy = min(room, drawing.step), self._outbox.heavy
-            began = self._step_began = time.monotonic()
-            run.draw(lazy, n, time.time())
+            n, heavy, drawn = min(room, drawing.step), self._outbox.heavy, lazy.drawn
+            self._step_began = time.monotonic()
+            run.draw(lazy, n, time.time(), time.monotonic, OVERLAP_SECONDS)
             self._tell_slow_step()
-            drawing.learn(n, self._outbox.heavy - heavy, self._step_began - began)
+            drawing.learn(lazy.drawn - drawn, self._outbox.heavy - heavy)
 
     def _cancel_task(self, run: _sched.Run, node: int, key: str) -> None:
         """Cancel what has not started; a sub-workflow is asked to cancel, a running activity too."""
@@ -703,7 +706,8 @@ class Driver:
     def _end(self, run: _sched.Run) -> None:
         execution: Execution = run.owner
         outcome, exception = run.outcome, run.exception
-        assert outcome is not None
+        if outcome is None:
+            return  # it was discarded with its parent, which ended at the same time
         if exception is not None and not isinstance(exception, Exception):
             raise exception
         cancelled = isinstance(exception, CancelRequested)

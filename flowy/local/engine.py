@@ -602,6 +602,7 @@ class Run:
         self._execution: Execution | None = None
         self._cancelled = False
         self._progress: dict[str, Progress] = {}
+        self._final: dict[str, Progress] = {}
         self._began = time.monotonic()
         self._workers = 0
         self._usage: Usage | None = None
@@ -666,9 +667,11 @@ class Run:
 
     def progress(self) -> dict[str, Progress]:
         """How far the run is, by dependency; calls of sub-workflows are in their own runs."""
-        run = self._execution.run if self._execution is not None else None
-        if run is not None:
-            self._progress = {name: Progress(*counts) for name, counts in run.progress().items()}
+        execution = self._execution  # may be gone at once: another thread ends the run
+        run = execution.run if execution is not None else None
+        if run is None:
+            return self._final or self._progress
+        self._progress = {name: Progress(*counts) for name, counts in run.progress().items()}
         return self._progress
 
     @property
@@ -712,7 +715,7 @@ class Run:
         self._workers = workers
 
     def _ended(self, command: events.Ending, exception: BaseException | None) -> None:
-        self.progress()
+        self._final = self.progress()
         if isinstance(command, events.Complete):
             self._value: Any = command.value
         self._exception = exception
