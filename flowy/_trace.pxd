@@ -174,6 +174,15 @@ cdef inline int32_t add_rows(Tracer t, Site *site, int32_t call, int32_t index, 
     return row
 
 
+cdef inline bint is_next_call(Tracer t, int32_t name, uint16_t line, int32_t run, uint8_t kind, int32_t call,
+                              int32_t after, double clock) noexcept:
+    """Whether this call without sources is but the next of the last calls, and there is room for its row."""
+    cdef Site *site = &t.site
+    return (t.call == call and t.clock == clock and t.after == after and t.index == -1 and t.n < t.cap_outcomes
+            and site.name == name and site.line == line and site.run == run and site.sources == 0
+            and site.kind == kind)
+
+
 cdef inline int note_completed(Tracer t, int32_t row, Py_ssize_t n) noexcept:
     """Tasks one after the other have come to values."""
     if n == 1:
