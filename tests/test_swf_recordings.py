@@ -118,7 +118,8 @@ class Lateness:
                 kind, since = offered.pop(said["scheduledEventId"])
                 key = kind, workflow, said["scheduledEventId"]
                 again = ("continued",) if key in self._times else ()  # a second run of this workflow id
-                self._times[(*key, *again)] = at - since
+                which = (*key, *again)
+                self._times[which] = at - since
             elif event["eventType"] == "DecisionTaskCompleted" and pending in offered:
                 offered[pending] = "decision task", at
         for number, (kind, _) in offered.items():
