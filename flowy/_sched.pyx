@@ -41,7 +41,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from flowy._trace cimport LATER, RAN, SHOWN, WORKFLOW, Site, Tracer, Waits, add_rows, is_next_call, note_completed
+from flowy._trace cimport LATER, RAN, SHOWN, WORKFLOW, Site, Tracer, Waits, add_rows, note_completed
 from flowy._vectors cimport Ints, count, discard, dispose, fit, grow, push, shift_out
 
 from flowy import events
@@ -1070,21 +1070,12 @@ cdef class Run:
     cdef int32_t trace_call(self, int32_t dep, int32_t call, int32_t index, bint unknown) except -2:
         """A row for a call, with `met` as what it depends on. `unknown`: it waits for some of these."""
         cdef Site site
-        cdef Tracer t = self.tracer
-        cdef uint8_t kind = WORKFLOW if self.has_children and self.lanes[dep] == 1 else 0
-        if unknown:
-            kind |= LATER
         site.line = self.line_here() if index < 0 else self.map_line
-        if index < 0 and not self.met.n and is_next_call(t, self.names_from + dep, site.line, self.traced_as, kind,
-                                                         call, self.row_after, self.clock):
-            t.call = call + 1
-            t.n += 1
-            return <int32_t>(t.n - 1)
         site.run = self.traced_as
         site.name = self.names_from + dep
         site.sources = self.push_met() if self.met.n else 0
-        site.kind = kind
-        return add_rows(t, &site, call, index, self.row_after, self.clock, 1)
+        site.kind = (WORKFLOW if self.has_children and self.lanes[dep] == 1 else 0) | (LATER if unknown else 0)
+        return add_rows(self.tracer, &site, call, index, self.row_after, self.clock, 1)
 
     cdef int trace_members(self, Map m, Py_ssize_t n) except -1:
         """Rows for the last `n` members that were drawn, with `met` as what they depend on."""

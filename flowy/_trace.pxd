@@ -2,7 +2,7 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 
 from flowy._vectors cimport Ints
 
@@ -155,6 +155,12 @@ cdef class Tracer:
 
 # In the hot path of single calls: these are built into `_sched`.
 
+cdef inline bint is_same(Site *one, Site *other) noexcept:
+    """By field: what was written field by field a moment ago is slow to be read as a whole."""
+    return (one.line == other.line and one.name == other.name and one.run == other.run
+            and one.sources == other.sources and one.kind == other.kind)
+
+
 cdef inline int32_t add_rows(Tracer t, Site *site, int32_t call, int32_t index, int32_t after, double clock,
                              Py_ssize_t n) except -1:
     """Rows for `n` calls, or members of a map from this one on; returns the first. The sources of each have
@@ -164,7 +170,7 @@ cdef inline int32_t add_rows(Tracer t, Site *site, int32_t call, int32_t index, 
     if t.n + n > t.cap_outcomes:
         t.make_room(n)
     if (t.call != call or t.index != index or t.after != after or t.clock != clock
-            or memcmp(&t.site, site, sizeof(Site)) != 0):
+            or not is_same(&t.site, site)):
         t.begin_calls(site, call, index, after, clock)
     t.n += n
     if index < 0:
@@ -172,15 +178,6 @@ cdef inline int32_t add_rows(Tracer t, Site *site, int32_t call, int32_t index, 
     else:
         t.index = index + <int32_t>n
     return row
-
-
-cdef inline bint is_next_call(Tracer t, int32_t name, uint16_t line, int32_t run, uint8_t kind, int32_t call,
-                              int32_t after, double clock) noexcept:
-    """Whether this call without sources is but the next of the last calls, and there is room for its row."""
-    cdef Site *site = &t.site
-    return (t.call == call and t.clock == clock and t.after == after and t.index == -1 and t.n < t.cap_outcomes
-            and site.name == name and site.line == line and site.run == run and site.sources == 0
-            and site.kind == kind)
 
 
 cdef inline int note_completed(Tracer t, int32_t row, Py_ssize_t n) noexcept:
